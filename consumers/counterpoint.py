@@ -1,0 +1,172 @@
+"""The Counterpoint target: customers and documents by the REST server, look-ups by SQL.
+
+The server has no idempotency key and no search by our marker. So what must not be made twice is looked for in the
+database, under a lock on its name, right before it is made; a claim committed before the request keeps others out
+for as long as an unanswered request may still take effect (order-E.1).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine
+
+from counterflow import log
+from counterflow.clock import Clock
+from counterflow.errors import Held, Rejected, Transient
+from counterflow.systems.counterpoint import sql, write
+from counterflow.systems.counterpoint.client import CounterpointClient
+from counterflow.systems.counterpoint.dialects import app_lock
+from schemas.commands import Command, CreateCustomer, PlaceDocument, SetStock
+from schemas.names import COUNTERPOINT
+from schemas.outcomes import Outcome
+
+AT_ONCE = 4  # Commands carried out side by side; a shop's server is a small one.
+Remote = dict[str, str]
+
+
+class CounterpointTarget:
+    """Carries out what Counterpoint shall have. See ports.Target."""
+
+    system = COUNTERPOINT
+
+    def __init__(
+        self, client: CounterpointClient, engine: Engine, *, clock: Clock, workgroup: str, server_timeout_s: float
+    ) -> None:
+        self._client, self._engine, self._clock = client, engine, clock
+        self._workgroup, self._server_timeout_s = workgroup, server_timeout_s
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="counterpoint")
+        self._log = log.get("counterpoint-target")
+
+    def probe(self) -> None:
+        """Ask both ways in: the REST server, and the database."""
+        self._client.company()
+        with sql.reading(self._engine, snapshot=False) as connection:
+            connection.exec_driver_sql("SELECT 1")
+
+    def apply(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+        """Carry out commands of different keys, some side by side."""
+        outcomes = list(self._pool.map(self._apply, commands))
+        if any(one.result == "waiting" for one in outcomes):
+            self.probe()  # Raises when it is the target that does not answer, not one record.
+        return outcomes
+
+    def _apply(self, command: Command) -> Outcome:
+        begun = self._clock.monotonic()
+        try:
+            match command.body:
+                case CreateCustomer():
+                    result, remote, exchange = self._have_customer(command.body)
+                case PlaceDocument():
+                    result, remote, exchange = self._have_document(command.body)
+                case SetStock():
+                    raise Rejected("Counterpoint's stock is never written")
+            message = ""
+        except Held as error:
+            result, remote, exchange, message = "held", {}, {}, str(error)
+        except Rejected as error:
+            result, remote, exchange, message = "rejected", {}, {}, str(error)
+        except Transient as error:
+            result, remote, exchange, message = "waiting", {}, {}, str(error)
+        return Outcome(
+            system=command.system,
+            task=command.task,
+            key=command.key,
+            version=command.version,
+            hash=command.hash,
+            result=result,  # type: ignore[arg-type]
+            message=message,
+            remote=remote,
+            request=_raw(exchange.get("request")),
+            response=_raw(exchange.get("response")),
+            took_s=round(self._clock.monotonic() - begun, 3),
+            applied_at=self._clock.now(),
+        )
+
+    def _have_customer(self, wanted: CreateCustomer) -> tuple[str, Remote, dict[str, Any]]:
+        """Find the customer with this e-mail, or create one, with nobody else between the two."""
+        if len(wanted.email) > write.EMAIL_LENGTH:
+            raise Held(f"the e-mail address has more than the {write.EMAIL_LENGTH} characters that Counterpoint keeps")
+        with self._locked(f"customer:{wanted.email}") as connection:
+            known = sql.customers_with_email(connection, wanted.email)
+            if len(known) > 1:
+                numbers = ", ".join(number for number, _ in known)
+                raise Held(f"{len(known)} customers have this e-mail address by now: {numbers}")
+            if known:
+                self._settle(f"customer:{wanted.email}", "done", known[0][0])
+                return "already", {"cust_no": known[0][0]}, {}
+            payload = write.customer_payload(wanted, self._workgroup)
+            made = self._claimed(f"customer:{wanted.email}", lambda: self._client.create_customer(payload))
+            found = sql.customers_with_email(connection, wanted.email)
+            if made not in {number for number, _ in found}:
+                raise Transient(f"customer {made} was created but is not seen yet in the database")
+            self._settle(f"customer:{wanted.email}", "done", made)
+        return "applied", {"cust_no": made}, {"request": payload, "response": {"CUST_NO": made}}
+
+    def _have_document(self, wanted: PlaceDocument) -> tuple[str, Remote, dict[str, Any]]:
+        """Find the document with this marker, or place it; either way compare it with what is wanted."""
+        exchange: dict[str, Any] = {}
+        with self._locked(f"document:{wanted.marker}") as connection:
+            remote = self._find(connection, wanted)
+            result = "already"
+            if not remote:
+                payload = write.document_payload(wanted)
+                answer = self._claimed(f"document:{wanted.marker}", lambda: self._client.place_document(payload))
+                exchange, result = {"request": payload, "response": answer}, "applied"
+                remote = self._find(connection, wanted)
+                if not remote:
+                    raise Transient(f"document {wanted.marker} was placed but is not seen yet in the database")
+            self._settle(f"document:{wanted.marker}", "done", remote["doc_id"])
+        if remote.get("posted") != "yes":
+            different = write.differences(wanted, self._client.document(int(remote["doc_id"])))
+            if different:
+                raise Held(f"document {remote['doc_id']} is not what the order says: " + "; ".join(different))
+        return result, remote, exchange
+
+    def _find(self, connection: Connection, wanted: PlaceDocument) -> Remote:
+        """Look for our marker in open and posted documents; a paid order has a deposit ticket beside it."""
+        open_ones = sql.documents_with_marker(connection, wanted.marker, [sql.PS_DOC_HDR])
+        others = [table for table in sql.document_tables(connection) if table is not sql.PS_DOC_HDR]
+        posted = sql.documents_with_marker(connection, wanted.marker, others)
+        orders = [doc for doc in open_ones + posted if doc[1] == "O"]
+        tickets = [doc for doc in open_ones + posted if doc[1] == "T"]
+        if len(orders) > 1:
+            raise Held(f"{len(orders)} order documents carry {wanted.marker}: {', '.join(str(doc[0]) for doc in orders)}")
+        if not orders:
+            return {}
+        remote = {"doc_id": str(orders[0][0]), "cust_no": orders[0][2]}
+        remote |= {"posted": "yes"} if orders[0] in posted else {}
+        return remote | ({"deposit_doc_id": str(tickets[0][0])} if tickets else {})
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[Connection]:
+        """Hold Counterpoint's own lock on a name. The reads below it see what others have committed."""
+        with sql.reading(self._engine, snapshot=False) as connection:
+            app_lock(connection, f"counterflow:{name}")
+            yield connection
+
+    def _claimed(self, name: str, send: Callable[[], Any]) -> Any:
+        """Commit a claim, send the request once, and settle the claim where the answer says that nothing was made."""
+        with sql.writing(self._engine) as own:
+            wait_s = sql.take_claim(own, name, keep_out_s=self._server_timeout_s)
+        if wait_s:
+            raise Transient(f"{name.partition(':')[0]}: an earlier request was never answered; looking again later", retry_after_s=wait_s)
+        try:
+            return send()
+        except Rejected:
+            self._settle(name, "refused")
+            raise
+        except Transient as error:
+            if not error.unknown:
+                self._settle(name, "refused")
+            raise
+
+    def _settle(self, name: str, state: str, remote: str = "") -> None:
+        with sql.writing(self._engine) as own:
+            sql.settle_claim(own, name, state=state, remote=remote)
+
+
+def _raw(body: Mapping[str, Any] | None) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(body))

@@ -1,0 +1,66 @@
+"""The store target: what a web store shall have, written in batches within one rate budget."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from counterflow.clock import Clock
+from counterflow.errors import Transient
+from counterflow.systems.woocommerce import write
+from counterflow.systems.woocommerce.client import WooClient
+from schemas.changes import NOTHING
+from schemas.commands import Command, SetStock
+from schemas.outcomes import Outcome
+
+
+class StoreTarget:
+    """Carries out what one store shall have. See ports.Target."""
+
+    def __init__(self, system: str, client: WooClient, *, clock: Clock) -> None:
+        self.system, self._client, self._clock = system, client, clock
+
+    def probe(self) -> None:
+        """Ask the store for its version."""
+        self._client.version()
+
+    def apply(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+        """Set the stock of some products in one batch. Absolute values: written twice is written once."""
+        begun = self._clock.monotonic()
+        stock = [(one, one.body) for one in commands if isinstance(one.body, SetStock)]
+        others = [one for one in commands if not isinstance(one.body, SetStock)]
+        outcomes = [self._outcome(one, ("rejected", f"{self.system} cannot do {one.task}"), {}, begun) for one in others]
+        if not stock:
+            return outcomes
+        updates = [write.stock_update(body) for _, body in stock]
+        try:
+            rows = self._client.batch("products", updates)
+        except Transient as error:
+            self.probe()  # Raises when the store as a whole does not answer.
+            return outcomes + [self._outcome(one, ("waiting", str(error)), {}, begun) for one, _ in stock]
+        answers = {str(row.get("id")): row for row in rows}
+        for (command, body), update in zip(stock, updates, strict=True):
+            row = answers.get(body.product_id, {})
+            outcomes.append(self._outcome(command, write.stock_result(body, row), {"request": update, "response": row}, begun))
+        return outcomes
+
+    def _outcome(self, command: Command, result: tuple[str, str], exchange: dict[str, Any], begun: float) -> Outcome:
+        bodies = {name: msgspec.Raw(msgspec.json.encode(_short(body))) for name, body in exchange.items()}
+        return Outcome(
+            system=command.system,
+            task=command.task,
+            key=command.key,
+            version=command.version,
+            hash=command.hash,
+            result=result[0],  # type: ignore[arg-type]
+            message=result[1],
+            request=bodies.get("request", NOTHING),
+            response=bodies.get("response", NOTHING),
+            took_s=round(self._clock.monotonic() - begun, 3),
+            applied_at=self._clock.now(),
+        )
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """Keep what tells: a whole product has kilobytes."""
+    return {name: row[name] for name in ("id", "sku", "manage_stock", "stock_quantity", "error") if name in row}

@@ -1,0 +1,1 @@
+"""What producers, processors and consumers share: configuration, Kafka, clock, errors, metrics, log, command line."""

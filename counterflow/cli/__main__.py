@@ -1,0 +1,5 @@
+"""`python -m counterflow.cli`."""
+
+from counterflow.cli.main import main
+
+main()

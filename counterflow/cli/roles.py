@@ -1,0 +1,257 @@
+"""The processes: produce SYSTEM, process, consume SYSTEM. Each is put together here from the configuration."""
+
+import signal
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from counterflow import kafka, log, pages
+from counterflow.clock import Clock, SystemClock
+from counterflow.config import Config, Store
+from counterflow.errors import Transient
+from counterflow.metrics import PAUSED
+from counterflow.retry import ROW
+from counterflow.systems.ports import Source, Target
+from schemas.names import COUNTERPOINT
+from schemas.topics import CURSORS, HINTS, all_topics
+
+if TYPE_CHECKING:  # A process loads its own part only: a small shop has little memory.
+    from processors.shop import Shop
+    from producers.store_poller import HookWatch
+
+HOOK_WATCH_S = 30.0
+T = TypeVar("T")
+
+
+class Stop:
+    """A stop that a signal asks for."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.event.set())
+
+
+def _until(work: Callable[[], T], what: str, clock: Clock, stop: threading.Event) -> T:
+    """Try until it works: at a start the broker or a database may not be up yet. A stop ends the process."""
+    attempt = 0
+    while True:
+        try:
+            return work()
+        except Transient as error:
+            attempt += 1
+            log.get("start").warning(what, why=str(error))
+            clock.sleep(min(2.0, ROW.delay_s(attempt) or 2.0))
+            if stop.is_set():
+                raise SystemExit(0) from error
+
+
+def _prepare_topics(config: Config, clock: Clock, stop: threading.Event) -> None:
+    def work() -> None:
+        client = kafka.admin(config.kafka.servers)
+        try:
+            topics = all_topics(config.kafka.prefix, tuple(config.stores))
+            kafka.create_topics(client, topics, replication=config.kafka.replication)
+        finally:
+            client.close()
+
+    _until(work, "waiting for Kafka", clock, stop)
+
+
+def group(config: Config, name: str) -> str:
+    """Give the full name of a consumer group."""
+    return f"{config.kafka.prefix}counterflow.{name}"
+
+
+def produce(config: Config, system: str, port: int) -> None:
+    """Publish what changes in one system, until told to stop."""
+    from producers.runner import Runner
+
+    stop = Stop().event
+    clock = SystemClock(stop)
+    pages.serve(config.process.host, port, is_ready=lambda: not stop.is_set())
+    _prepare_topics(config, clock, stop)
+    servers = config.kafka.servers
+    source = _counterpoint_source(config, clock, stop) if system == COUNTERPOINT else _store_source(config, system, clock, stop)
+    publisher = kafka.Publisher(servers, client_id=f"produce-{system}")
+    topic = CURSORS.named(config.kafka.prefix)
+    stored = _until(lambda: kafka.read_whole(servers, topic), "waiting for the cursors", clock, stop)
+    Runner(source, publisher, prefix=config.kafka.prefix, clock=clock, stop=stop).run(stored)
+
+
+def _counterpoint_source(config: Config, clock: Clock, stop: threading.Event) -> Source:
+    from counterflow.systems.counterpoint import sql, tracking
+    from producers.counterpoint_queue import QueueSource
+    from producers.counterpoint_tracking import TrackingSource
+
+    settings = config.counterpoint.sql
+    engine = sql.open_engine(settings.url.get_secret_value())
+    _until(lambda: sql.check_columns(engine), "waiting for Counterpoint's database", clock, stop)
+    if settings.source == "trigger_queue":
+        return QueueSource(engine, poll_s=settings.poll_s)
+    return TrackingSource(
+        lambda: tracking.connect(engine), lambda versions: tracking.note(engine, versions), poll_s=settings.poll_s
+    )
+
+
+def _store_source(config: Config, system: str, clock: Clock, stop: threading.Event) -> Source:
+    from counterflow.systems.woocommerce.client import WooClient
+    from producers.store_poller import HookWatch, StorePoller
+    from producers.webhooks import KafkaHints, NoHints, Receiver, serve
+
+    settings = config.stores[system]
+    client = WooClient(system, settings, clock)
+    if settings.hooks is None:
+        return StorePoller(system, client, NoHints(clock), settings, clock)
+    servers, prefix = config.kafka.servers, config.kafka.prefix
+    publisher = kafka.Publisher(servers, client_id=f"hooks-{system}")
+    secret = settings.hooks.secret.get_secret_value()
+    serve(Receiver(system, secret, publisher, prefix=prefix, clock=clock).app, settings.hooks.listen)
+    topic = HINTS.named(prefix, system=system)
+    name = group(config, f"hints.{system}")
+    reader = _until(lambda: kafka.consumer(servers, [topic], group=name, member=name), "waiting for Kafka", clock, stop)
+    poller = StorePoller(system, client, KafkaHints(reader), settings, clock)
+    watch = HookWatch(client, url=settings.hooks.url, secret=secret)
+    threading.Thread(target=_watch_hooks, args=(watch, poller.look_again, clock, stop), daemon=True).start()
+    return poller
+
+
+def _watch_hooks(watch: "HookWatch", look_again: Callable[[], None], clock: Clock, stop: threading.Event) -> None:
+    """Keep the store's web hooks alive; hooks that were off have lost something, so the store is polled at once."""
+    while not stop.is_set():
+        wait_s = HOOK_WATCH_S
+        try:
+            if watch.mend():
+                look_again()
+        except Transient as error:
+            log.get("hooks").warning("web hooks not checked", why=str(error))
+            wait_s = 2.0
+        clock.sleep(wait_s)
+
+
+def consume(config: Config, system: str, port: int) -> None:
+    """Carry out the commands for one system, until told to stop."""
+    from consumers.runner import Runner, topics
+
+    stop = Stop().event
+    clock = SystemClock(stop)
+    pages.serve(config.process.host, port, is_ready=lambda: not stop.is_set())
+    PAUSED.labels(system).set(0)
+    _prepare_topics(config, clock, stop)
+    target = _counterpoint_target(config, clock) if system == COUNTERPOINT else _store_target(system, config.stores[system], clock)
+    servers, prefix = config.kafka.servers, config.kafka.prefix
+    name = group(config, f"consume.{system}")
+    consumer = _until(
+        lambda: kafka.consumer(servers, topics(prefix, system), group=name, member=name, most=100),
+        "waiting for Kafka",
+        clock,
+        stop,
+    )
+    publisher = kafka.Publisher(servers, client_id=f"consume-{system}")
+    Runner(target, consumer, publisher, prefix=prefix, clock=clock, stop=stop).run()
+    consumer.close()
+
+
+def _counterpoint_target(config: Config, clock: Clock) -> Target:
+    from consumers.counterpoint import CounterpointTarget
+    from counterflow.systems.counterpoint import sql
+    from counterflow.systems.counterpoint.client import CounterpointClient
+
+    rest = config.counterpoint.rest
+    return CounterpointTarget(
+        CounterpointClient(rest, clock),
+        sql.open_engine(config.counterpoint.sql.url.get_secret_value()),
+        clock=clock,
+        workgroup=rest.workgroup,
+        server_timeout_s=rest.server_timeout_s,
+    )
+
+
+def _store_target(system: str, settings: Store, clock: Clock) -> Target:
+    from consumers.stores import StoreTarget
+    from counterflow.systems.woocommerce.client import WooClient
+
+    return StoreTarget(system, WooClient(system, settings, clock), clock=clock)
+
+
+def process(config: Config, port: int, *, worker: int = 1) -> None:
+    """Decide what follows from changes, until told to stop. Does not return."""
+    from counterflow.state.database import migrate, open_database
+    from counterflow.systems.registry import readers
+    from processors.batch import Batches
+    from processors.engine import Engine, prepare
+
+    stop = threading.Event()
+    clock = SystemClock(stop)
+    _prepare_topics(config, clock, stop)
+    engine = open_database(state_url(config))
+    _until(lambda: migrate(engine), "waiting for the state database", clock, stop)
+    instance, servers = f"{config.kafka.prefix}process-{worker}", config.kafka.servers
+    batches = Batches(
+        engine,
+        kafka.Publisher(servers, client_id=instance),
+        shop(config),
+        readers=readers({name: store.platform for name, store in config.stores.items()}),
+        prefix=config.kafka.prefix,
+        origin=instance,
+        clock=clock,
+    )
+    name = group(config, "process")
+    _until(lambda: prepare(batches, engine=engine, servers=servers, group=name), "waiting", clock, stop)
+    folder = config.state.folder.resolve().parent / "faust"
+    worker_engine = Engine(batches, servers=servers, group=name, instance=instance, folder=folder, clock=clock)
+    pages.serve(config.process.host, port, is_ready=lambda: worker_engine.is_ready)
+    worker_engine.run()
+
+
+def state_url(config: Config) -> str:
+    """Give the state database's address; without one, the server in our own folder is started, or found running."""
+    if config.state.url:
+        return config.state.url
+    from counterflow.state.server import embedded
+
+    return embedded(config.state.folder).url("counterflow")
+
+
+def shop(config: Config) -> "Shop":
+    """Give the settings that the flows need."""
+    from processors.rules.documents import Site
+    from processors.shop import Shelves, Shop
+
+    sites = {
+        name: Site(
+            store_id=name,
+            when=store.orders.when,
+            prefix=store.orders.prefix,
+            store=store.orders.store,
+            station=store.orders.station,
+            drawer=store.orders.drawer,
+            user=store.orders.user,
+            tax_code=store.orders.tax_code,
+            tax_authority=store.orders.tax_authority,
+            tax_rule=store.orders.tax_rule,
+            misc_charge_no=store.orders.misc_charge_no,
+            pay_codes=store.orders.pay_codes,
+            currency=store.orders.currency,
+            takes_suggestion=store.orders.same_email == "suggest",
+        )
+        for name, store in config.stores.items()
+    }
+    shelves = {
+        name: Shelves(locations=tuple(store.stock.locations), buffer=store.stock.buffer, buffers=store.stock.buffers)
+        for name, store in config.stores.items()
+    }
+    return Shop(
+        sites=sites,
+        shelves=shelves,
+        orders_commit_stock=config.counterpoint.orders_commit_stock,
+        lease=timedelta(seconds=config.lease_s),
+        drift=timedelta(seconds=config.drift_s),
+    )
+
+
+def roles(config: Config) -> list[list[str]]:
+    """Give the processes of an installation, each as the words of its command."""
+    systems = [COUNTERPOINT, *config.stores]
+    return [["process"], *(["produce", one] for one in systems), *(["consume", one] for one in systems)]

@@ -1,0 +1,53 @@
+"""The sandbox's commands: the sandbox alone, and the demo. The only part outside sandbox/ that knows it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sandbox(
+    folder: Annotated[Path, typer.Option(help="Where certificates and the database stand.")] = Path(".counterflow/sandbox"),
+    database: Annotated[str | None, typer.Option(help="An empty PostgreSQL database; without it one is made.")] = None,
+    ports: Annotated[str, typer.Option(help="counterpoint=8081,counterpoint-sql=5433,north=8443,south=8444")] = "",
+    safe_ports: Annotated[str, typer.Option(help="Where the stores may send web hooks, besides 80, 443 and 8080.")] = "",
+    seed: int = 1,
+) -> None:
+    """Start the sandbox's Counterpoint and web stores alone; prints their addresses as JSON and serves until stopped."""
+    from counterflow.cli.roles import Stop
+    from counterflow.state.server import embedded
+    from sandbox.server import Sandbox, Settings
+    from sandbox.shop import generate
+
+    stop = Stop()
+    url = database or embedded(folder / "postgres").url(f"sandbox_{folder.resolve().name}_{_next(folder)}")
+    given = dict(pair.split("=") for pair in ports.split(",") if pair)
+    settings = Settings(
+        folder=folder,
+        database_url=url,
+        seed=seed,
+        ports={name: int(port) for name, port in given.items()},
+        safe_ports=frozenset(int(port) for port in safe_ports.split(",") if port),
+    )
+    running = Sandbox(settings, generate(seed))
+    running.start()
+    typer.echo(json.dumps(running.addresses()))
+    stop.event.wait()
+    running.stop()
+
+
+def _next(folder: Path) -> int:
+    """Count the starts: each has a database of its own, so that a hard stop leaves nothing in the way."""
+    counter = folder / "starts"
+    number = int(counter.read_text()) + 1 if counter.exists() else 1
+    folder.mkdir(parents=True, exist_ok=True)
+    counter.write_text(str(number))
+    return number
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(sandbox)
+
+

@@ -1,0 +1,207 @@
+"""The configuration: one file, shop.yaml, read once, checked whole, frozen.
+
+Environment variables (COUNTERFLOW_COUNTERPOINT__REST__PASSWORD) and a secrets directory come before the file, so
+that secrets need not stand in it. Unknown keys are refused by name.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from counterflow.errors import Broken
+
+SECRETS_VARIABLE = "COUNTERFLOW_SECRETS_DIR"
+
+
+def _store_id(value: str) -> str:
+    if value == "counterpoint" or not value.replace("-", "").isalnum() or value != value.lower():
+        raise ValueError(f"{value!r} must be lower-case letters, digits and dashes, and not 'counterpoint'")
+    return value
+
+
+StoreName = Annotated[str, AfterValidator(_store_id)]
+
+
+class Part(BaseModel):
+    """A part of the file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(Part):
+    """The broker."""
+
+    servers: str = "127.0.0.1:9092"
+    prefix: str = ""  # Of every topic and group: several installations may share a broker.
+    replication: int = 1
+
+
+class StateDatabase(Part):
+    """The state database. Without a url a PostgreSQL of our own is started in `folder`."""
+
+    url: str | None = None
+    folder: Path = Path(".counterflow/state")
+
+
+class Process(Part):
+    """The addresses of the processes' own pages (/metrics, /healthz, /readyz)."""
+
+    host: str = "127.0.0.1"
+    port_first: int = 9100  # Each process takes the next one; 0: any free port.
+
+
+class CounterpointSql(Part):
+    """Counterpoint's database: read for changes and look-ups, never written but for our own USR_CF_ tables."""
+
+    url: SecretStr  # mssql+pyodbc://..., or postgresql+psycopg://... for the sandbox.
+    source: Literal["change_tracking", "trigger_queue"] = "change_tracking"
+    poll_s: float = Field(0.25, gt=0)
+
+
+class CounterpointRest(Part):
+    """The NCR Counterpoint REST server."""
+
+    url: str
+    company: str
+    user: str
+    password: SecretStr
+    api_key: SecretStr
+    ca_file: Path | None = None  # Its certificate is self-signed by default: pin it here.
+    timeout_s: float = Field(15.0, gt=0)
+    server_timeout_s: float = Field(60.0, gt=0)  # After it, a request that was never answered can no longer take effect.
+    workgroup: str = "1"
+
+
+class Counterpoint(Part):
+    """The point of sale."""
+
+    sql: CounterpointSql
+    rest: CounterpointRest
+    orders_commit_stock: bool = True  # Not verified on a live database (counterpoint 9.7); doctor measures it.
+
+
+class Hooks(Part):
+    """Where the store sends its web hooks. Without this part the store is only polled."""
+
+    secret: SecretStr
+    url: str  # As the store reaches us.
+    listen: str = "127.0.0.1:8080"  # WordPress lets itself send to ports 80, 443 and 8080 only (W-106).
+
+
+class Orders(Part):
+    """How this store's orders become documents (order-E.3)."""
+
+    when: Literal["placed", "paid", "completed"] = "paid"
+    prefix: str = Field(min_length=1, max_length=4)  # Before the order's id: the marker, at most 12 characters (order-E.2).
+    store: str
+    station: str
+    drawer: str = "1"
+    user: str = "WEB"
+    tax_code: str
+    tax_authority: str
+    tax_rule: str
+    misc_charge_no: Literal["1", "2", "3", "4", "5"] = "1"
+    pay_codes: dict[str, str]  # The store's payment method -> Counterpoint's pay code; "*" for any other.
+    same_email: Literal["hold", "suggest"] = "hold"  # Several customers have the order's e-mail.
+    currency: str = "USD"  # Of Counterpoint; an order in another one is held.
+
+
+class StockRules(Part):
+    """What this store may sell (order-E.9)."""
+
+    locations: list[str] = Field(min_length=1)
+    buffer: int = Field(0, ge=0)  # Safety stock of each item, never offered.
+    buffers: dict[str, int] = {}  # Other safety stocks, by item number.
+
+
+class Store(Part):
+    """One web store."""
+
+    platform: Literal["woocommerce"]
+    url: str
+    key: SecretStr
+    secret: SecretStr
+    ca_file: Path | None = None
+    hooks: Hooks | None = None
+    poll_s: float = Field(5.0, gt=0)
+    overlap_s: float = Field(15.0, ge=1)  # Changes are looked for this long before the last one seen (W-56).
+    sweep_s: float = Field(900.0, gt=0)  # A full reading, customers included: the store cannot list their changes (W-34).
+    history_days: int = Field(30, ge=0)  # How far back orders are read at the first start (mirrored, not imported).
+    requests_per_s: float = Field(10.0, gt=0)
+    timeout_s: float = Field(30.0, gt=0)
+    orders: Orders
+    stock: StockRules
+
+
+class Config(BaseSettings):
+    """The whole file."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="COUNTERFLOW_", env_nested_delimiter="__", case_sensitive=False
+    )
+
+    kafka: Kafka = Kafka()
+    state: StateDatabase = StateDatabase()
+    process: Process = Process()
+    counterpoint: Counterpoint
+    stores: dict[StoreName, Store] = Field(min_length=1)
+    log_format: Literal["console", "json"] = "console"
+    lease_s: float = Field(60.0, gt=0)  # A command without an outcome for so long is sent again.
+    drift_s: float = Field(15.0, gt=0)  # A store's own change of stock is given so long to be explained by an order.
+
+    @model_validator(mode="after")
+    def _prefixes_differ(self) -> "Config":
+        prefixes = [store.orders.prefix for store in self.stores.values()]
+        for one in prefixes:
+            if sum(other.startswith(one) for other in prefixes) > 1:
+                raise ValueError(f"orders.prefix {one!r} must not begin another store's: markers would clash")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the environment first, then the secrets directory, then the file."""
+        return env_settings, file_secret_settings, init_settings
+
+
+def load(path: Path, *, secrets_dir: Path | None = None) -> Config:
+    """Read and check the file.
+
+    Raises:
+        Broken: The file is missing, not YAML, or wrong; the message names every wrong key.
+    """
+    try:
+        values = YamlConfigSettingsSource(Config, yaml_file=path)() if path.exists() else None
+    except yaml.YAMLError as error:
+        raise Broken(f"{path}: not YAML: {error}") from error
+    if values is None:
+        raise Broken(f"{path}: no such file; start from shop.example.yaml")
+    options: dict[str, Any] = {"_secrets_dir": str(secrets_dir)} if secrets_dir else {}
+    try:
+        return Config(**values, **options)
+    except ValidationError as error:
+        raise Broken(f"{path}: " + "; ".join(_problems(error))) from None
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """Say each problem in one line, without the values: one of them may be a secret."""
+    found = []
+    for one in error.errors(include_input=False, include_url=False):
+        where = ".".join(str(part) for part in one["loc"]) or "file"
+        what = "unknown key, is it misspelt?" if one["type"] == "extra_forbidden" else one["msg"]
+        found.append(f"{where}: {what}")
+    return found

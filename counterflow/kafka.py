@@ -1,0 +1,195 @@
+"""Kafka: topics made up front, a producer that waits for the acknowledgement, consumers that commit by hand."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from counterflow.errors import Broken, Transient
+from schemas.topics import DAY_MS, PARTITIONS, Topic
+
+CALL_MS = 30_000  # Every call to the broker ends within this.
+ACK_S_MAX = 20.0  # Less than the engine's patience.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message to publish. `key` decides its partition; messages of one key stay in order."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicState:
+    """What the broker says of one topic."""
+
+    name: str
+    topic_id: str  # Another one under the same name means that the topic was made anew.
+    partitions: int
+
+
+def cloud_event(*, kind: str, source: str, event_id: str, subject: str, at: str) -> tuple[tuple[str, bytes], ...]:
+    """Give the CloudEvents 1.0 headers of a message (Kafka binding, binary mode)."""
+    fields = {"specversion": "1.0", "id": event_id, "source": source, "type": kind, "subject": subject, "time": at}
+    headers = tuple((f"ce_{name}", value.encode()) for name, value in fields.items())
+    return (*headers, ("content-type", b"application/json"))
+
+
+def admin(servers: str) -> KafkaAdminClient:
+    """Open an admin client. Raises Transient when no broker answers."""
+    try:
+        return KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=CALL_MS, client_id="counterflow-admin")
+    except KafkaError as error:
+        raise Transient(f"Kafka at {servers} does not answer ({error!r}); is the broker up?") from error
+
+
+def create_topics(client: KafkaAdminClient, topics: dict[str, Topic], *, replication: int) -> None:
+    """Create what is missing and wait until it can be used. Changelogs and all: nothing is created by accident."""
+    there = set(client.list_topics())
+    missing = {
+        name: {"num_partitions": PARTITIONS, "replication_factor": replication, "configs": _settings(topic)}
+        for name, topic in topics.items()
+        if name not in there
+    }
+    try:
+        if missing:
+            client.create_topics(missing, timeout_ms=CALL_MS)
+    except TopicAlreadyExistsError:
+        pass  # Another process was faster; what counts is the wait below.
+    except KafkaError as error:
+        raise Transient(f"Kafka: topics could not be created: {error!r}") from error
+    client.wait_for_topics(list(topics), timeout_ms=CALL_MS)
+
+
+def _settings(topic: Topic) -> dict[str, str]:
+    """Give a topic's settings. The broker stamps the time, so that all topics can be read in one order."""
+    settings = {"message.timestamp.type": "LogAppendTime"}
+    if topic.keep_days is None:
+        return settings | {"cleanup.policy": "compact"}
+    return settings | {"cleanup.policy": "delete", "retention.ms": str(topic.keep_days * DAY_MS)}
+
+
+def describe(client: KafkaAdminClient, names: Iterable[str]) -> list[TopicState]:
+    """Give what the broker says of topics. Raises Broken for one that is missing or has another partition count."""
+    found = []
+    for answer in client.describe_topics(list(names)):
+        name, count = str(answer["name"]), len(answer["partitions"])
+        if count != PARTITIONS:
+            raise Broken(
+                f"topic {name} has {count} partitions, not {PARTITIONS}: versions and keys would no longer fit; "
+                "restore the topic, or begin a new installation under another kafka.prefix"
+            )
+        found.append(TopicState(name=name, topic_id=str(uuid.UUID(str(answer["topic_id"]))), partitions=count))
+    return found
+
+
+class Publisher:
+    """A producer that answers only when the broker has acknowledged everything. One thread uses it."""
+
+    def __init__(self, servers: str, *, client_id: str) -> None:
+        self._servers, self._client_id = servers, client_id
+        self._producer: KafkaProducer | None = None
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Publish all of them, in order, and return when all are acknowledged.
+
+        Raises:
+            Transient: At least one was not; publish all of them again, every reader takes repeats.
+        """
+        if not messages:
+            return
+        try:
+            producer = self._open()
+            sent = [
+                producer.send(one.topic, key=one.key, value=one.value, headers=list(one.headers)) for one in messages
+            ]
+            producer.flush(timeout=ACK_S_MAX)
+            for future in sent:
+                future.get(timeout=1)
+        except KafkaError as error:
+            self.close()  # What it may still hold must not come after what we send again.
+            raise Transient(f"Kafka: {len(messages)} messages not acknowledged ({error!r})") from error
+
+    def _open(self) -> KafkaProducer:
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                bootstrap_servers=self._servers,
+                client_id=self._client_id,
+                acks="all",
+                enable_idempotence=True,  # Retries inside the client neither repeat nor reorder.
+                linger_ms=0,
+                request_timeout_ms=10_000,
+                delivery_timeout_ms=15_000,
+                max_block_ms=10_000,
+            )
+        return self._producer
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            producer.close(timeout=0)
+
+
+def consumer(servers: str, topics: Sequence[str], *, group: str, member: str, most: int = 500) -> KafkaConsumer:
+    """Open a consumer of a group that commits by hand. Topics with equal keys stay together on one member.
+
+    Args:
+        servers: The broker's address.
+        topics: What to read.
+        group: The consumer group.
+        member: This process's lasting name in it: a restart does not wait out the dead one's session.
+        most: How many messages one poll gives at the most.
+    """
+    try:
+        opened = KafkaConsumer(
+            bootstrap_servers=servers,
+            group_id=group,
+            group_instance_id=member,
+            client_id=member,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=86_400_000,  # A target may be down for long; the heartbeat tells that we live.
+            max_poll_records=most,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            request_timeout_ms=CALL_MS,
+        )
+    except KafkaError as error:
+        raise Transient(f"Kafka at {servers} does not answer ({error!r}); is the broker up?") from error
+    for topic in topics:
+        opened.partitions_for_topic(topic)  # Known before joining: the leader assigns nothing of what it does not know.
+    opened.subscribe(list(topics))
+    return opened
+
+
+def read_whole(servers: str, topic: str) -> dict[str, Any]:
+    """Read a compacted topic to its end: the last value of each key, tombstones left out. For start-up.
+
+    Raises:
+        Transient: The broker did not answer in time.
+    """
+    reader = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, request_timeout_ms=CALL_MS)
+    try:
+        parts = [TopicPartition(topic, number) for number in sorted(reader.partitions_for_topic(topic) or ())]
+        reader.assign(parts)
+        reader.seek_to_beginning(*parts)
+        ends = reader.end_offsets(parts)
+        last: dict[str, Any] = {}
+        while any(reader.position(part) < ends[part] for part in parts):
+            for batch in reader.poll(timeout_ms=500).values():
+                for message in batch:
+                    last[message.key.decode()] = message.value
+        return {key: value for key, value in last.items() if value is not None}
+    except KafkaError as error:
+        raise Transient(f"Kafka: {topic} could not be read: {error!r}") from error
+    finally:
+        reader.close()

@@ -1,0 +1,57 @@
+"""Links: one thing known on several sides. Only flows write them."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from counterflow.state.tables import link
+from schemas.names import OurId
+
+UNDER_WAY = "email"  # The system of a customer who is being created; his remote id is the e-mail.
+
+
+def find(connection: Connection, entity: str, system: str, remote_id: str) -> OurId | None:
+    """Give our id of what a system knows under an id of its own; None where nothing is linked."""
+    query = select(link.c.our_id).where(link.c.entity == entity, link.c.system == system, link.c.remote_id == remote_id)
+    found = connection.scalar(query)
+    return None if found is None else OurId(found)
+
+
+def remote(connection: Connection, entity: str, system: str, our_id: OurId) -> str | None:
+    """Give the id that a system knows ours by; None where it does not, the lowest where it has several."""
+    query = select(func.min(link.c.remote_id)).where(
+        link.c.entity == entity, link.c.system == system, link.c.our_id == our_id
+    )
+    return connection.scalar(query)
+
+
+def make(connection: Connection, entity: str, system: str, remote_id: str, our_id: OurId, how: str) -> None:
+    """Link a system's id to ours, unless it is linked already."""
+    row = {"entity": entity, "system": system, "remote_id": remote_id, "our_id": our_id, "how": how, "made_at": func.now()}
+    connection.execute(insert(link).values(row).on_conflict_do_nothing())
+
+
+def drop(connection: Connection, entity: str, system: str, remote_id: str) -> None:
+    """Take a link away."""
+    connection.execute(
+        delete(link).where(link.c.entity == entity, link.c.system == system, link.c.remote_id == remote_id)
+    )
+
+
+def unite(connection: Connection, gone: OurId, stays: OurId) -> None:
+    """Let everything that is linked to one customer be the other's."""
+    assert gone != stays
+    connection.execute(update(link).where(link.c.our_id == gone).values(our_id=stays))
+
+
+def orders_of(connection: Connection, our_id: OurId) -> list[tuple[str, str]]:
+    """Give the web orders of a customer: (store, order id)."""
+    query = select(link.c.system, link.c.remote_id).where(link.c.entity == "buyer", link.c.our_id == our_id)
+    return [(row.system, row.remote_id) for row in connection.execute(query.order_by(link.c.system, link.c.remote_id))]
+
+
+def lock(connection: Connection, names: Iterable[str]) -> None:
+    """Hold locks on names until the transaction ends: e-mails, accounts, items. In sorted order, against deadlocks."""
+    for name in sorted(set(names)):
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))

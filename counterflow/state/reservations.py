@@ -1,0 +1,76 @@
+"""What open web orders hold of each item."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from counterflow.state.tables import reservation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What one order holds of one item."""
+
+    store: str
+    order_id: str
+    item_no: str
+    quantity: int
+    document_position: int | None
+    document_location: str | None
+
+
+def hold(connection: Connection, store: str, order_id: str, quantities: Mapping[str, int]) -> None:
+    """Hold what an order takes: exactly this, unless its document is counted already."""
+    own = (reservation.c.store == store) & (reservation.c.order_id == order_id)
+    gone = delete(reservation).where(own, reservation.c.ended.is_(None), reservation.c.item_no.not_in(list(quantities)))
+    connection.execute(gone)
+    if not quantities:
+        return
+    rows = [
+        {"store": store, "order_id": order_id, "item_no": item, "quantity": count, "made_at": func.now()}
+        for item, count in sorted(quantities.items())
+    ]
+    statement = insert(reservation).values(rows)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[reservation.c.store, reservation.c.order_id, reservation.c.item_no],
+            set_={"quantity": statement.excluded.quantity},
+            where=reservation.c.ended.is_(None),
+        )
+    )
+
+
+def document_seen(connection: Connection, store: str, order_id: str, position: int, location: str) -> list[str]:
+    """Note the first reading that showed an order's document; gives the items it holds."""
+    own = (reservation.c.store == store) & (reservation.c.order_id == order_id)
+    first = {"document_position": position, "document_location": location or None}
+    connection.execute(update(reservation).where(own, reservation.c.document_position.is_(None)).values(first))
+    return list(connection.execute(select(reservation.c.item_no).where(own)).scalars())
+
+
+def end(connection: Connection, store: str, order_id: str, how: str, items: Iterable[str] | None = None) -> list[str]:
+    """End what an order holds, of some items or of all; gives the items."""
+    match = (reservation.c.store == store) & (reservation.c.order_id == order_id) & reservation.c.ended.is_(None)
+    if items is not None:
+        match &= reservation.c.item_no.in_(sorted(items))
+    done = update(reservation).where(match).values(ended=how).returning(reservation.c.item_no)
+    return list(connection.execute(done).scalars())
+
+
+def open_ones(connection: Connection, items: Iterable[str]) -> dict[str, list[Held]]:
+    """Give what is held of some items, of all stores together."""
+    query = select(reservation).where(reservation.c.item_no.in_(sorted(set(items))), reservation.c.ended.is_(None))
+    found: dict[str, list[Held]] = {}
+    for row in connection.execute(query.order_by(reservation.c.store, reservation.c.order_id)):
+        held = Held(
+            store=row.store,
+            order_id=row.order_id,
+            item_no=row.item_no,
+            quantity=row.quantity,
+            document_position=row.document_position,
+            document_location=row.document_location,
+        )
+        found.setdefault(row.item_no, []).append(held)
+    return found

@@ -1,0 +1,77 @@
+"""What waits for a person, and the log of what was done."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from counterflow.state.tables import log_entry, review
+from schemas.outcomes import Outcome
+
+LEVELS = {"applied": "info", "already": "info", "skipped": "info", "waiting": "warning", "held": "warning", "rejected": "error"}
+
+
+def open_review(
+    connection: Connection, kind: str, key: str, message: str, body: Mapping[str, Any], *, waits_for: str | None = None
+) -> None:
+    """Ask a person. Asked already, the facts are brought up to date; decided already, nothing is asked again unless
+    the message changed."""
+    row = {"kind": kind, "key": key, "message": message, "body": msgspec.json.encode(body).decode(), "state": "open"}
+    statement = upsert(review).values(row | {"waits_for": waits_for, "made_at": func.now()})
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[review.c.kind, review.c.key],
+            set_={name: statement.excluded[name] for name in ("message", "body", "waits_for", "state")},
+            where=(review.c.state == "open") | (review.c.message != statement.excluded.message),
+        )
+    )
+
+
+def settle(connection: Connection, kind: str, key: str) -> None:
+    """Close a review that the facts have settled."""
+    match = (review.c.kind == kind) & (review.c.key == key) & (review.c.state == "open")
+    connection.execute(update(review).where(match).values(state="settled", decided_at=func.now()))
+
+
+def decide(connection: Connection, kind: str, key: str, decision: str, by: str) -> Row[Any] | None:
+    """Enter a person's decision; None where there is no such review."""
+    match = (review.c.kind == kind) & (review.c.key == key)
+    values = {"state": "decided", "decision": decision, "decided_by": by, "decided_at": func.now()}
+    return connection.execute(update(review).where(match).values(values).returning(review)).first()
+
+
+def decision(connection: Connection, kind: str, key: str) -> str | None:
+    """Give what a person decided; None where nobody did."""
+    query = select(review.c.decision).where(review.c.kind == kind, review.c.key == key, review.c.state == "decided")
+    return connection.scalar(query)
+
+
+def waiting_for(connection: Connection, what: list[str]) -> list[tuple[str, str]]:
+    """Give the open reviews that something may settle: (kind, key)."""
+    query = select(review.c.kind, review.c.key).where(review.c.waits_for.in_(what), review.c.state == "open")
+    return [(row.kind, row.key) for row in connection.execute(query)]
+
+
+def open_reviews(connection: Connection) -> list[Row[Any]]:
+    """Give everything that waits for a person, the oldest first."""
+    return list(connection.execute(select(review).where(review.c.state == "open").order_by(review.c.made_at)))
+
+
+def log_outcome(connection: Connection, outcome: Outcome, *, at: datetime) -> None:
+    """Write a finished command into the log."""
+    connection.execute(
+        insert(log_entry).values(
+            at=at,
+            system=outcome.system,
+            task=outcome.task,
+            key=outcome.key,
+            level=LEVELS[outcome.result],
+            message=outcome.message or outcome.result,
+            request=bytes(outcome.request).decode(),
+            response=bytes(outcome.response).decode(),
+            took_s=str(outcome.took_s),
+        )
+    )

@@ -1,0 +1,199 @@
+"""The tables of the state database. What each is for stands in docs/reference/state.md.
+
+Bodies are canonical JSON kept as text: their hash is a hash of what is stored.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+When = DateTime(timezone=True)
+
+# The topics as they were seen: another id under the same name begins another epoch of versions.
+topic = Table(
+    "topic",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("topic_id", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+)
+
+# The offsets handled, kept in the batch's own transaction: after a restore of this database the group rewinds to them.
+handled = Table(
+    "handled",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+)
+
+# The mirror: what each system has, as it was last read.
+record = Table(
+    "record",
+    metadata,
+    Column("system", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("raw", LargeBinary),  # The row as it came; None for one that was deleted before it was ever seen.
+    Column("body", Text),  # The canonical record.
+    Column("hash", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),  # Topic epoch and offset.
+    Column("position", BigInteger, nullable=False),  # Of the source's reading.
+    Column("deleted", Boolean, nullable=False),
+    Column("email", Text),
+    Column("sku", Text),  # A product's SKU, a stock row's item.
+    Column("seen_at", When, nullable=False),
+    Index("record_email", "system", "entity", "email", postgresql_where=text("email IS NOT NULL")),
+    Index("record_sku", "entity", "sku", postgresql_where=text("sku IS NOT NULL")),
+)
+
+# One thing known on several sides. A row of system "email" is a customer whose creation is under way.
+link = Table(
+    "link",
+    metadata,
+    Column("entity", Text, primary_key=True),  # "customer", "buyer" (whose order), "order" (its document).
+    Column("system", Text, primary_key=True),
+    Column("remote_id", Text, primary_key=True),
+    Column("our_id", Text, nullable=False),
+    Column("how", Text, nullable=False),  # "id", "e-mail", "created", "document", "person".
+    Column("made_at", When, nullable=False),
+    Index("link_ours", "entity", "our_id"),
+)
+
+# What each system should have. The difference from what it has is the queue.
+wanted = Table(
+    "wanted",
+    metadata,
+    Column("system", Text, primary_key=True),
+    Column("task", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),  # blocked, ready, sent, done, held, rejected, dropped.
+    Column("blocked_by", Text),  # What it waits for: "customer:<our id>".
+    Column("changed_at", When, nullable=False),  # When it began to differ.
+    Column("sent_version", BigInteger),
+    Column("sent_at", When),
+    Column("not_before", When),  # It did not work; then it is tried again.
+    Column("done_hash", Text),
+    Column("done_at", When),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("now", Boolean, nullable=False, server_default="false"),  # Ahead of the queue, even while the gate is shut.
+    Column("note", Text),  # Why it stands where it stands.
+    Index("wanted_open", "state", "system", "changed_at", postgresql_where=text("state IN ('ready', 'sent')")),
+    Index("wanted_blocked", "blocked_by", postgresql_where=text("blocked_by IS NOT NULL")),
+)
+
+# What web orders hold of an item until the document's commit is seen in Counterpoint's own figures.
+reservation = Table(
+    "reservation",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("item_no", Text, primary_key=True),
+    Column("quantity", Integer, nullable=False),
+    Column("document_position", BigInteger),  # The reading that first showed its document; None before.
+    Column("document_location", Text),  # Where the document committed its lines.
+    Column("ended", Text),  # Why it ended: "committed", "cancelled"; None while it holds.
+    Column("made_at", When, nullable=False),
+    Index("reservation_open", "item_no", postgresql_where=text("ended IS NULL")),
+)
+
+# What waits for a person, and what was decided.
+review = Table(
+    "review",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body", Text, nullable=False),  # What is known, for the person: JSON.
+    Column("message", Text, nullable=False),
+    Column("waits_for", Text),  # What may settle it without a person: "item:<item no>".
+    Column("made_at", When, nullable=False),
+    Column("state", Text, nullable=False),  # open, decided, settled.
+    Column("decision", Text),
+    Column("decided_by", Text),
+    Column("decided_at", When),
+    Index("review_waits", "waits_for", postgresql_where=text("state = 'open'")),
+)
+
+log_entry = Table(
+    "log_entry",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("at", When, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("request", Text),
+    Column("response", Text),
+    Column("took_s", Text),
+    Index("log_entry_at", "at"),
+    Index("log_entry_key", "system", "task", "key"),
+)
+
+# What a transaction decided to say. Published after its commit, then deleted.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("origin", Text, nullable=False),  # The worker that has to publish it.
+    Column("topic", Text, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("headers", Text, nullable=False),
+)
+
+setting = Table(
+    "setting", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False)
+)
+
+# A wait that survives a restart.
+timer = Table(
+    "timer",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("due_at", When, nullable=False),
+    Column("body", Text, nullable=False, server_default=""),
+    Index("timer_due", "due_at"),
+)
+
+# Requests apply once.
+request_done = Table(
+    "request_done", metadata, Column("id", Text, primary_key=True), Column("at", When, nullable=False)
+)
+
+# Where each producer stands, and how each connection does, as they last said.
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("system", Text, primary_key=True),
+    Column("entity", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("at", When, nullable=False),
+)
+connection = Table(
+    "connection",
+    metadata,
+    Column("system", Text, primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("up", Boolean, nullable=False),
+    Column("since", When, nullable=False),
+    Column("seen_at", When, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+)

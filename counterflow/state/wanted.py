@@ -1,0 +1,204 @@
+"""The wanted rows: what each system should have, and how far it is with it. The queue is where they differ.
+
+blocked -> ready -> sent -> done; a change while sent goes out after the answer. held, rejected and dropped wait for a
+person or for another change.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, and_, case, func, or_, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from counterflow.retry import ROW
+from counterflow.state.tables import wanted
+from schemas.commands import Body, body_hash
+from schemas.outcomes import Outcome
+
+Key = tuple[str, str, str]  # System, task, key.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """One thing that a system should have."""
+
+    system: str
+    task: str
+    key: str
+    body: Body
+    blocked_by: str | None = None  # "customer:<our id>": it cannot be sent before that is known.
+
+
+def want(connection: Connection, wants: Sequence[Want], *, at: datetime) -> None:
+    """Want things. An equal want changes nothing; a new one is ready, and goes out when the gate lets it."""
+    if not wants:
+        return
+    latest = {(one.system, one.task, one.key): one for one in wants}
+    rows = [
+        {
+            "system": one.system,
+            "task": one.task,
+            "key": one.key,
+            "body": msgspec.json.encode(one.body).decode(),
+            "hash": body_hash(one.body),
+            "version": 1,
+            "state": "blocked" if one.blocked_by else "ready",
+            "blocked_by": one.blocked_by,
+            "changed_at": at,
+        }
+        for _, one in sorted(latest.items())
+    ]
+    statement = insert(wanted).values(rows)
+    new = statement.excluded
+    differs = or_(wanted.c.hash != new.hash, wanted.c.blocked_by.is_distinct_from(new.blocked_by))
+    # A row on its way keeps its state: the change goes out after the answer (one in flight for each row).
+    state = case(
+        (wanted.c.state == "sent", "sent"),
+        (and_(new.blocked_by.is_(None), new.hash == wanted.c.done_hash), "done"),
+        else_=new.state,
+    )
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[wanted.c.system, wanted.c.task, wanted.c.key],
+            set_={
+                "body": new.body,
+                "hash": new.hash,
+                "version": wanted.c.version + 1,
+                "state": state,
+                "blocked_by": new.blocked_by,
+                "changed_at": new.changed_at,
+                "attempts": 0,
+                "not_before": None,
+                "note": None,
+            },
+            where=differs,
+        )
+    )
+
+
+def rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, Row[Any]]:
+    """Read some rows."""
+    match = tuple_(wanted.c.system, wanted.c.task, wanted.c.key).in_(sorted(set(keys)))
+    return {(row.system, row.task, row.key): row for row in connection.execute(select(wanted).where(match))}
+
+
+def reopen(connection: Connection, keys: Iterable[Key], *, at: datetime, note: str) -> None:
+    """Send rows that were done once more: what the system has is not what it should have."""
+    match = tuple_(wanted.c.system, wanted.c.task, wanted.c.key).in_(sorted(set(keys)))
+    values = {"state": "ready", "done_hash": None, "changed_at": at, "note": note, "version": wanted.c.version + 1}
+    connection.execute(update(wanted).where(match, wanted.c.state.in_(("done", "rejected"))).values(values))
+
+
+def mark_done(connection: Connection, key: Key, *, at: datetime, note: str) -> None:
+    """Note that a system has what it should have, seen in the system itself. A row on its way waits for its answer."""
+    match = and_(wanted.c.system == key[0], wanted.c.task == key[1], wanted.c.key == key[2])
+    values = {"state": "done", "done_hash": wanted.c.hash, "done_at": at, "note": note, "blocked_by": None}
+    connection.execute(update(wanted).where(match, wanted.c.state.in_(("ready", "blocked"))).values(values))
+
+
+def set_state(connection: Connection, key: Key, state: str, note: str) -> None:
+    """Put a row aside: held for a person, or dropped."""
+    match = and_(wanted.c.system == key[0], wanted.c.task == key[1], wanted.c.key == key[2])
+    connection.execute(update(wanted).where(match).values(state=state, note=note, blocked_by=None))
+
+
+def releasable(connection: Connection, tasks: Sequence[tuple[str, str]], *, at: datetime, most: int) -> list[Row[Any]]:
+    """Give the rows that may go out now, the oldest first, locked. Rows asked for by hand go in any case."""
+    open_task = tuple_(wanted.c.system, wanted.c.task).in_(list(tasks)) if tasks else text("false")
+    query = (
+        select(wanted)
+        .where(
+            wanted.c.state == "ready",
+            or_(wanted.c.not_before.is_(None), wanted.c.not_before <= at),
+            or_(wanted.c.now, open_task),
+        )
+        .order_by(wanted.c.now.desc(), wanted.c.changed_at, wanted.c.key)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    return list(connection.execute(query))
+
+
+def in_flight(connection: Connection) -> dict[str, int]:
+    """Count the commands on their way to each system."""
+    query = select(wanted.c.system, func.count()).where(wanted.c.state == "sent").group_by(wanted.c.system)
+    return {system: count for system, count in connection.execute(query)}
+
+
+def mark_sent(connection: Connection, released: Sequence[Row[Any]], *, at: datetime) -> None:
+    """Note that rows went out, each with its present version."""
+    if not released:
+        return
+    match = tuple_(wanted.c.system, wanted.c.task, wanted.c.key).in_([(one.system, one.task, one.key) for one in released])
+    values = {"state": "sent", "sent_version": wanted.c.version, "sent_at": at, "now": False, "not_before": None}
+    connection.execute(update(wanted).where(match).values(values))
+
+
+def return_expired(connection: Connection, systems: Sequence[str], *, before: datetime) -> int:
+    """Let rows go out again whose command had no outcome within its lease; only of systems that answer."""
+    if not systems:
+        return 0
+    match = and_(wanted.c.state == "sent", wanted.c.sent_at < before, wanted.c.system.in_(systems))
+    return connection.execute(update(wanted).where(match).values(state="ready", note="no outcome, sent again")).rowcount
+
+
+def take_outcome(connection: Connection, outcome: Outcome, *, at: datetime) -> Row[Any] | None:
+    """Enter what became of a command; gives the row as it was, None where nothing waited for this answer.
+
+    An answer to an older version than the one now wanted only lets the newer one go out.
+    """
+    match = and_(
+        wanted.c.system == outcome.system, wanted.c.task == outcome.task, wanted.c.key == outcome.key
+    )
+    row = connection.execute(select(wanted).where(match).with_for_update()).first()
+    if row is None or row.state != "sent" or row.sent_version != outcome.version:
+        return None
+    connection.execute(update(wanted).where(match).values(_after(row, outcome, at)))
+    return row
+
+
+def _after(row: Row[Any], outcome: Outcome, at: datetime) -> dict[str, Any]:
+    current = row.version == outcome.version
+    if outcome.result in {"applied", "already"}:
+        done: dict[str, Any] = {"done_hash": outcome.hash, "done_at": at, "attempts": 0, "note": None}
+        return done | {"state": "done" if row.hash == outcome.hash else _next(row)}
+    if outcome.result in {"held", "rejected"} and current:
+        return {"state": outcome.result, "note": outcome.message}
+    if outcome.result == "waiting" and current:
+        attempts = row.attempts + 1
+        wait = timedelta(seconds=ROW.delay_s(attempts) or ROW.delay_s_max)
+        return {"state": "ready", "attempts": attempts, "not_before": at + wait, "note": outcome.message}
+    return {"state": _next(row)}
+
+
+def _next(row: Row[Any]) -> str:
+    return "blocked" if row.blocked_by else "ready"
+
+
+def blocked_by(connection: Connection, what: str) -> list[Row[Any]]:
+    """Give the rows that wait for something."""
+    return list(connection.execute(select(wanted).where(wanted.c.blocked_by == what).order_by(wanted.c.key)))
+
+
+def counts(connection: Connection) -> list[tuple[str, str, str, int, datetime]]:
+    """Count rows by system, task and state, with the time of the oldest change among them."""
+    columns = (wanted.c.system, wanted.c.task, wanted.c.state)
+    query = select(*columns, func.count(), func.min(wanted.c.changed_at)).group_by(*columns)
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(query)]
+
+
+def ask_now(connection: Connection, key: Key, *, at: datetime) -> None:
+    """Send one row ahead of the queue, whatever the gate says; one that was done is sent once more."""
+    match = and_(wanted.c.system == key[0], wanted.c.task == key[1], wanted.c.key == key[2])
+    values = {"state": "ready", "now": True, "not_before": None, "changed_at": at, "version": wanted.c.version + 1}
+    connection.execute(update(wanted).where(match, wanted.c.state.not_in(("sent", "blocked"))).values(values))
+
+
+def reopen_all(connection: Connection, system: str, task: str, *, at: datetime) -> None:
+    """Send every row of a task once more."""
+    match = and_(wanted.c.system == system, wanted.c.task == task, wanted.c.state.in_(("done", "rejected")))
+    values = {"state": "ready", "done_hash": None, "changed_at": at, "version": wanted.c.version + 1}
+    connection.execute(update(wanted).where(match).values(values))

@@ -1,0 +1,1 @@
+"""NCR Counterpoint: its REST server and its SQL Server tables."""

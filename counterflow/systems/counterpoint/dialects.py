@@ -1,0 +1,45 @@
+"""The few spots where SQL Server and PostgreSQL differ (docs/facts/sql-server.md 3.1)."""
+
+from typing import Any
+
+from sqlalchemy import Connection, DateTime
+from sqlalchemy import text as sql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+LOCK_S_MAX = 10  # Longer than any of our transactions; then the command waits and comes again.
+
+# One batch, inside the transaction; NOCOUNT is switched off again, or row counts of this connection would be -1.
+APP_LOCK = """
+SET NOCOUNT ON;
+DECLARE @rc int;
+EXEC @rc = sp_getapplock @Resource = :name, @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = 10000;
+SET NOCOUNT OFF;
+IF @rc < 0 THROW 51000, 'applock', 1;
+"""
+POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
+
+
+class utcnow(FunctionElement[Any]):  # noqa: N801 - reads as the SQL function it is
+    """The database's time, in UTC."""
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(utcnow, "mssql")
+def _mssql_utcnow(_element: Any, _compiler: Any, **_options: Any) -> str:
+    return "SYSUTCDATETIME()"
+
+
+@compiles(utcnow, "postgresql")
+def _postgresql_utcnow(_element: Any, _compiler: Any, **_options: Any) -> str:
+    return "timezone('utc', clock_timestamp())"
+
+
+def app_lock(connection: Connection, name: str) -> None:
+    """Take the lock on a name until the transaction ends. Several locks are taken in sorted order."""
+    statement = APP_LOCK if connection.dialect.name == "mssql" else POSTGRES_LOCK
+    if connection.dialect.name != "mssql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_S_MAX}s'")
+    connection.execute(sql(statement), {"name": name})

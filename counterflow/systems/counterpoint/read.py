@@ -1,0 +1,139 @@
+"""Counterpoint's rows -> our records. Rows come from our own producers or from Debezium, and both are understood.
+
+A number may be a JSON number or a text; a time may be ISO text or milliseconds (docs/facts/messaging.md 5.4).
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from counterflow.errors import Rejected
+from schemas.records import Address, Customer, Document, Item, Record, Stock
+
+
+def read(entity: str, row: bytes) -> Record:
+    """Read one row of a table.
+
+    Raises:
+        Rejected: It is not JSON, a column is missing or of the wrong form; the message names it.
+    """
+    try:
+        values = msgspec.json.decode(row)
+    except msgspec.DecodeError as error:
+        raise Rejected(f"Counterpoint {entity}: the row is not JSON: {error}") from error
+    mapping = _TABLES.get(entity)
+    if mapping is None or not isinstance(values, dict):
+        raise Rejected(f"Counterpoint {entity}: no such table, or no row")
+    try:
+        return mapping(values)
+    except KeyError as error:
+        raise Rejected(f"Counterpoint {entity}: the row has no column {error.args[0]}") from error
+    except (TypeError, ValueError, InvalidOperation) as error:
+        raise Rejected(f"Counterpoint {entity} {_key_for_people(entity, values)}: {error!r}") from error
+
+
+def _key_for_people(entity: str, values: Mapping[str, Any]) -> str:
+    name = {"AR_CUST": "CUST_NO", "PS_DOC_HDR": "DOC_ID"}.get(entity, "ITEM_NO")
+    return str(values.get(name))
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    return str(values[name] or "").strip()
+
+
+def _number(values: Mapping[str, Any], name: str) -> Decimal:
+    return Decimal(str(values[name] if values[name] is not None else 0))
+
+
+def _time(values: Mapping[str, Any], name: str) -> datetime | None:
+    value = values.get(name)
+    if value is None:
+        return None
+    if isinstance(value, int):
+        return datetime.fromtimestamp(value / 1000, UTC)
+    return datetime.fromisoformat(str(value)).replace(tzinfo=UTC)  # RS_UTC_DT is UTC without a zone (counterpoint 1).
+
+
+def _key(values: Mapping[str, Any], name: str) -> str:
+    key = _text(values, name)
+    if not key:
+        raise ValueError(f"{name} is empty")
+    return key
+
+
+def _customer(values: Mapping[str, Any]) -> Customer:
+    first, last = _text(values, "FST_NAM"), _text(values, "LST_NAM")
+    if not first and not last:
+        first, _, last = _text(values, "NAM").partition(" ")
+    email = _text(values, "EMAIL_ADRS_1").lower() or None
+    return Customer(
+        key=_key(values, "CUST_NO"),
+        changed_at=_time(values, "RS_UTC_DT"),
+        email=email,
+        first_name=first,
+        last_name=last,
+        phone=_text(values, "PHONE_1"),
+        is_ecommerce=_text(values, "IS_ECOMM_CUST") == "Y",
+        billing=Address(
+            first_name=first,
+            last_name=last,
+            line_1=_text(values, "ADRS_1"),
+            line_2=_text(values, "ADRS_2"),
+            city=_text(values, "CITY"),
+            state=_text(values, "STATE"),
+            postcode=_text(values, "ZIP_COD"),
+            country=_text(values, "CNTRY"),
+            phone=_text(values, "PHONE_1"),
+            email=email or "",
+        ),
+    )
+
+
+def _item(values: Mapping[str, Any]) -> Item:
+    decimals = values["PRC_DECS"]
+    return Item(
+        key=_key(values, "ITEM_NO"),
+        changed_at=_time(values, "RS_UTC_DT"),
+        description=_text(values, "DESCR"),
+        is_ecommerce=_text(values, "IS_ECOMM_ITEM") == "Y",
+        is_active=_text(values, "STAT") in {"A", ""},
+        price_decimals=2 if decimals is None else int(Decimal(str(decimals))),
+        category=_text(values, "CATEG_COD"),
+    )
+
+
+def _stock(values: Mapping[str, Any]) -> Stock:
+    item_no, location = _key(values, "ITEM_NO"), _key(values, "LOC_ID")
+    return Stock(
+        key=f"{item_no}|{location}",
+        changed_at=_time(values, "RS_UTC_DT"),
+        item_no=item_no,
+        location=location,
+        on_hand=_number(values, "QTY_ON_HND"),
+        committed=_number(values, "QTY_COMMIT"),
+    )
+
+
+def _document(values: Mapping[str, Any]) -> Document:
+    return Document(
+        key=_key(values, "DOC_ID"),
+        changed_at=_time(values, "RS_UTC_DT"),
+        doc_type=_text(values, "DOC_TYP"),
+        ticket_no=_text(values, "TKT_NO"),
+        cust_no=_text(values, "CUST_NO"),
+        marker=_text(values, "CUST_PO_NO"),
+        store_no=_text(values, "STR_ID"),
+        station=_text(values, "STA_ID"),
+        stock_location=_text(values, "STK_LOC_ID"),
+    )
+
+
+_TABLES: dict[str, Callable[[Mapping[str, Any]], Record]] = {
+    "AR_CUST": _customer,
+    "IM_ITEM": _item,
+    "IM_INV": _stock,
+    "PS_DOC_HDR": _document,
+}

@@ -1,0 +1,137 @@
+"""Our commands -> the REST server's requests, and the comparison of what was placed with what was wanted. Pure."""
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from schemas.commands import CreateCustomer, PlaceDocument
+from schemas.records import Address
+
+# Lengths of AR_CUST and of the contacts (docs/facts/counterpoint.md 2).
+_LENGTHS = {"FST_NAM": 15, "LST_NAM": 25, "NAM": 40, "EMAIL_ADRS_1": 50, "PHONE_1": 25, "CITY": 20, "STATE": 10}
+_LENGTHS |= {"ADRS_1": 40, "ADRS_2": 40, "ZIP_COD": 15, "CNTRY": 20}
+EMAIL_LENGTH = _LENGTHS["EMAIL_ADRS_1"]
+
+
+def amount(minor: int, digits: int) -> str:
+    """Give minor units as the server takes amounts: decimal text."""
+    return format(Decimal(minor).scaleb(-digits), "f")
+
+
+def minor(value: Any, digits: int) -> int:
+    """Give an amount of the server's in minor units."""
+    return int(Decimal(str(value or 0)).scaleb(digits).to_integral_value(rounding=ROUND_HALF_UP))
+
+
+def customer_payload(wanted: CreateCustomer, workgroup: str) -> dict[str, Any]:
+    """Give the body of POST /Customer. Both names are required: the e-mail's own part stands in for a missing one."""
+    fallback = wanted.email.partition("@")[0]
+    first = wanted.first_name or wanted.last_name or fallback
+    fields = _address(wanted.billing) | {
+        "FST_NAM": first,
+        "LST_NAM": wanted.last_name or wanted.first_name or fallback,
+        "EMAIL_ADRS_1": wanted.email,
+        "PHONE_1": wanted.phone or wanted.billing.phone,
+        "IS_ECOMM_CUST": "Y",
+        "CUST_NAM_TYP": "P",
+    }
+    fields["NAM"] = f"{fields['FST_NAM']} {fields['LST_NAM']}" if wanted.last_name else str(first)
+    return {"Workgroup": workgroup, "AR_CUST": _cut(fields)}
+
+
+def _address(address: Address) -> dict[str, Any]:
+    return {
+        "ADRS_1": address.line_1,
+        "ADRS_2": address.line_2,
+        "CITY": address.city,
+        "STATE": address.state,
+        "ZIP_COD": address.postcode,
+        "CNTRY": address.country,
+    }
+
+
+def _cut(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value[: _LENGTHS[name]] if name in _LENGTHS else value for name, value in fields.items() if value}
+
+
+def _contact(address: Address) -> dict[str, Any]:
+    names = {"NAM": f"{address.first_name} {address.last_name}".strip(), "NAM_TYP": "P"}
+    names |= {"FST_NAM": address.first_name, "LST_NAM": address.last_name}
+    return _cut(_address(address) | names | {"EMAIL_ADRS_1": address.email, "PHONE_1": address.phone})
+
+
+def document_payload(wanted: PlaceDocument) -> dict[str, Any]:
+    """Give the body of POST /Document for an order: net prices (the server takes no discounts), the marker twice."""
+    digits = wanted.minor_digits
+    tax = sum(one.tax for one in wanted.taxes)
+    header: dict[str, Any] = {
+        "STR_ID": wanted.store_no,
+        "STA_ID": wanted.station,
+        "DRW_ID": wanted.drawer,
+        "USR_ID": wanted.user,
+        "TKT_TYP": "T",
+        "DOC_TYP": "O",
+        "CUST_NO": wanted.cust_no,
+        "CUST_PO_NO": wanted.marker,
+        "TAX_COD": wanted.tax_code,
+        "NORM_TAX_COD": wanted.tax_code,
+        "BILL_TO_CONTACT": _contact(wanted.bill_to),
+        "SHIP_TO_CONTACT": _contact(wanted.ship_to),
+        "PS_DOC_HDR_PROF": {"PROF_ALPHA_1": wanted.marker},
+        "PS_DOC_NOTE": [{"NOTE_ID": "WEB", "NOTE": note} for note in wanted.notes],
+        "PS_DOC_LIN": [
+            {
+                "LIN_TYP": "O",
+                "ITEM_NO": line.item_no,
+                "DESCR": line.description[:250],
+                "QTY_SOLD": line.quantity,
+                "PRC": format(line.price, "f"),
+                "REG_PRC": format(line.regular_price, "f"),
+                "USR_ENTD_PRC": "Y",  # From 2.4 the price counts only so.
+            }
+            for line in wanted.lines
+        ],
+        "PS_DOC_PMT": [_payment(one.pay_code, one.amount, one.captured, digits) for one in wanted.payments],
+        "PS_DOC_TAX": [
+            {
+                "AUTH_COD": one.authority,
+                "RUL_COD": one.rule,
+                "TAX_DOC_PART": "O",
+                "TAX_AMT": amount(one.tax, digits),
+                "TOT_TXBL_AMT": amount(one.taxable, digits),
+            }
+            for one in wanted.taxes
+        ],
+    }
+    if wanted.misc:
+        charge = {"TOT_TYP": "O", "MISC_CHRG_NO": wanted.misc_charge_no, "MISC_TYP": "A"}
+        header["PS_DOC_HDR_MISC_CHRG"] = [charge | {"MISC_AMT": amount(wanted.misc, digits)}]
+    totals = {"ORD_TAX_AMT": amount(tax, digits), "ORD_NORM_TAX_AMT": amount(tax, digits)}
+    return {"PS_DOC_HDR": header, "PS_TAX": totals}
+
+
+def _payment(pay_code: str, minor_amount: int, captured: bool, digits: int) -> dict[str, Any]:
+    """Give one tender: a captured one is a deposit, another is only named (order-E.10)."""
+    if captured:
+        return {"PAY_COD": pay_code, "AMT": amount(minor_amount, digits), "FINAL_PMT": "N"}
+    return {"PAY_COD": pay_code, "FINAL_PMT": "Y"}
+
+
+def differences(wanted: PlaceDocument, placed: Mapping[str, Any]) -> list[str]:
+    """Compare a document as it stands with what was wanted (order-E.12, after): "what: here / there", none if equal."""
+    digits = wanted.minor_digits
+    total = next((one for one in placed.get("PS_DOC_HDR_TOT", []) if one.get("TOT_TYP") == "O"), {})
+    lines = placed.get("PS_DOC_LIN", [])
+    pairs: list[tuple[str, Any, Any]] = [
+        ("total", wanted.total, minor(total.get("TOT"), digits)),
+        ("tax", sum(one.tax for one in wanted.taxes), minor(total.get("TAX_AMT"), digits)),
+        ("shipping and fees", wanted.misc, minor(total.get("TOT_MISC"), digits)),
+        ("lines", len(wanted.lines), len(lines)),
+        ("deposit", sum(one.amount for one in wanted.payments if one.captured), minor(total.get("TOT_TND"), digits)),
+        ("customer", wanted.cust_no, str(placed.get("CUST_NO") or "")),
+        ("store", wanted.store_no, str(placed.get("STR_ID") or "")),
+    ]
+    for number, (ours, theirs) in enumerate(zip(wanted.lines, lines, strict=False), 1):
+        pairs.append((f"line {number} item", ours.item_no, str(theirs.get("ITEM_NO"))))
+        pairs.append((f"line {number} amount", ours.net, minor(theirs.get("EXT_PRC"), digits)))
+    return [f"{what}: wanted {ours}, there {theirs}" for what, ours, theirs in pairs if ours != theirs]

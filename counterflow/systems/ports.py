@@ -1,0 +1,69 @@
+"""The ports: what every source of changes and every target of commands must keep, whatever system stands behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.changes import Change
+from schemas.commands import Command
+from schemas.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One change as it was read: its entity, its key as it goes on the topic, and the envelope."""
+
+    entity: str
+    key: bytes
+    change: Change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one reading of a source gave, in the order in which it took effect."""
+
+    reads: tuple[Read, ...]
+    entities: tuple[str, ...]  # What was read, changed or not: their cursors move to `position`.
+    position: int  # Above that of every reading before.
+    cursor: str  # Where the next reading goes on; the source's own words.
+    reset: bool = False  # A full reading: the source could not say what changed.
+    receipt: object = None  # What the source needs to forget this reading by, once it is published.
+
+
+class Source(Protocol):
+    """Something that can be asked what changed. One loop reads it and publishes, in turn."""
+
+    system: str
+    poll_s: float  # How long to wait after a reading that gave nothing.
+
+    def poll(self, cursor: str | None, position: int) -> Reading:
+        """Read what changed since `cursor` (None: from the beginning); the last reading had `position`.
+
+        Raises:
+            Transient: The source does not answer; the same call may work later.
+            Broken: It answers, but never will so: rights, a missing table or column. The message names it.
+        """
+        ...
+
+    def confirm(self, reading: Reading) -> None:
+        """Note that the reading is published whole. Called after the acknowledgement, and may be lost."""
+        ...
+
+
+class Target(Protocol):
+    """A system that commands are carried out in. Applying a command twice is applying it once."""
+
+    system: str
+
+    def probe(self) -> None:
+        """Ask the system whether it answers at all. Raises Transient or Broken."""
+        ...
+
+    def apply(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+        """Carry out some commands of different keys, and say of each what became of it.
+
+        Raises:
+            Transient: The target as a whole does not answer; nothing is known of these commands.
+            Broken: No command will work until somebody mends the set-up.
+        """
+        ...

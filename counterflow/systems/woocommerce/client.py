@@ -1,0 +1,88 @@
+"""The client of WooCommerce's REST API v3 (docs/facts/stores-observed.md, W-n)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import requests
+
+from counterflow.clock import Clock
+from counterflow.config import Store
+from counterflow.errors import Broken, Rejected, Transient
+from counterflow.systems.http import Session
+
+BASE = "/wp-json/wc/v3"
+PAGE = 100  # W-81, and the most of one batch: W-85.
+Row = dict[str, Any]
+
+
+class WooClient:
+    """Calls to one store, within one rate budget."""
+
+    def __init__(self, store_id: str, settings: Store, clock: Clock) -> None:
+        """Set the session up. Raises Broken for an address without https: the store refuses keys there (W-2)."""
+        if not settings.url.startswith("https://"):
+            raise Broken(f"stores.{store_id}.url must begin with https://: WooCommerce takes its keys only there")
+        self._name = store_id
+        self._session = Session(
+            store_id,
+            settings.url,
+            clock=clock,
+            ca_file=settings.ca_file,
+            timeout_s=settings.timeout_s,
+            per_second=settings.requests_per_s,
+        )
+        self._session.sign_in(settings.key.get_secret_value(), settings.secret.get_secret_value())
+
+    def version(self) -> str:
+        """Ask for the store's version: also the question that tells whether it answers and knows us."""
+        body = self._checked(self._session.read(f"{BASE}/system_status"), "GET system_status")
+        return str(body.get("environment", {}).get("version", "unknown"))
+
+    def page(self, resource: str, **query: Any) -> list[Row]:
+        """Give one page of a list, at most PAGE rows; a short one is the last (W-82)."""
+        rows: list[Row] = self._checked(
+            self._session.read(f"{BASE}/{resource}", per_page=query.pop("per_page", PAGE), **query), f"GET {resource}"
+        )
+        return rows
+
+    def one(self, resource: str, number: str) -> Row | None:
+        """Give one row by id; None where the store says that there is none (W-27)."""
+        answer = self._session.read(f"{BASE}/{resource}/{number}")
+        if answer.status_code == 404 and "invalid_id" in answer.text:
+            return None
+        row: Row = self._checked(answer, f"GET {resource}/{number}")
+        return None if row.get("status") == "trash" else row
+
+    def batch(self, resource: str, update: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """Change several rows; each answer is the row, or holds an `error` in its place (W-84)."""
+        assert len(update) <= PAGE
+        body = {"update": list(update)}
+        answer = self._checked(self._session.write("POST", f"{BASE}/{resource}/batch", body), f"POST {resource}/batch")
+        rows: list[Row] = answer.get("update", [])
+        return rows
+
+    def create(self, resource: str, body: Mapping[str, Any]) -> Row:
+        """Create one row."""
+        row: Row = self._checked(self._session.write("POST", f"{BASE}/{resource}", body), f"POST {resource}")
+        return row
+
+    def change(self, resource: str, number: str, body: Mapping[str, Any]) -> Row:
+        """Change one row."""
+        path = f"{BASE}/{resource}/{number}"
+        row: Row = self._checked(self._session.write("PUT", path, body), f"PUT {resource}/{number}")
+        return row
+
+    def _checked(self, answer: requests.Response, what: str) -> Any:
+        """Give the answer's body, or say what its error means; by code, never by text (W-21)."""
+        try:
+            body = answer.json()
+        except requests.JSONDecodeError as error:
+            text = f"{self._name}: {what}: HTTP {answer.status_code}, no JSON; is the address the shop's?"
+            raise Transient(text, unknown=not what.startswith("GET")) from error
+        if answer.status_code < 400:
+            return body
+        code = str(body.get("code", "")) if isinstance(body, dict) else ""
+        if answer.status_code in {401, 403}:
+            raise Broken(f"{self._name} refuses our key (HTTP {answer.status_code} {code}): check key, secret and its rights")
+        wrong = ", ".join((body.get("data") or {}).get("params") or []) if isinstance(body, dict) else ""
+        raise Rejected(f"{self._name}: {what}: HTTP {answer.status_code} {code} {wrong}".rstrip())

@@ -1,0 +1,171 @@
+"""WooCommerce's JSON -> our records. Pure.
+
+Line totals come net of tax and after every discount, coupons too (W-61): a coupon is never subtracted again.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+import msgspec
+
+from counterflow.errors import Rejected
+from schemas.records import Address, Coupon, Customer, Order, OrderLine, Product, Record, TaxLine
+
+Status = Literal["draft", "pending", "on-hold", "processing", "completed", "cancelled", "refunded", "failed"]
+STATUSES: dict[str, Status] = {
+    "auto-draft": "draft",
+    "checkout-draft": "draft",
+    "pending": "pending",
+    "on-hold": "on-hold",
+    "processing": "processing",
+    "completed": "completed",
+    "cancelled": "cancelled",
+    "trash": "cancelled",
+    "refunded": "refunded",
+    "failed": "failed",
+}
+# Digits behind the point where they are not two (ISO 4217).
+DIGITS = dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0)
+DIGITS |= dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3)
+
+
+def read(entity: str, row: bytes) -> Record:
+    """Read one row of the API.
+
+    Raises:
+        Rejected: It is not JSON, a field is missing or of the wrong form; the message names record and field.
+    """
+    try:
+        values = msgspec.json.decode(row)
+    except msgspec.DecodeError as error:
+        raise Rejected(f"WooCommerce {entity}: the row is not JSON: {error}") from error
+    mapping = _ENTITIES.get(entity)
+    if mapping is None or not isinstance(values, dict):
+        raise Rejected(f"WooCommerce {entity}: no such resource, or no row")
+    try:
+        return mapping(values)
+    except KeyError as error:
+        raise Rejected(f"WooCommerce {entity} {values.get('id')}: no field {error.args[0]}") from error
+    except (TypeError, ValueError, AttributeError, InvalidOperation) as error:
+        raise Rejected(f"WooCommerce {entity} {values.get('id')}: {error!r}") from error
+
+
+def _time(values: Mapping[str, Any], name: str) -> datetime | None:
+    text = values.get(name)
+    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None  # No zone, UTC (W-12).
+
+
+def _email(text: str | None) -> str | None:
+    return (text or "").strip().lower() or None
+
+
+def _address(values: Mapping[str, Any] | None) -> Address:
+    given = {name: str(value or "") for name, value in (values or {}).items()}
+    return Address(
+        first_name=given.get("first_name", ""),
+        last_name=given.get("last_name", ""),
+        company=given.get("company", ""),
+        line_1=given.get("address_1", ""),
+        line_2=given.get("address_2", ""),
+        city=given.get("city", ""),
+        state=given.get("state", ""),
+        postcode=given.get("postcode", ""),
+        country=given.get("country", ""),
+        phone=given.get("phone", ""),
+        email=_email(given.get("email")) or "",
+    )
+
+
+def _customer(values: Mapping[str, Any]) -> Customer:
+    billing = _address(values.get("billing"))
+    return Customer(
+        key=str(values["id"]),
+        changed_at=_time(values, "date_modified_gmt"),
+        email=_email(values["email"]),
+        first_name=str(values.get("first_name") or billing.first_name),
+        last_name=str(values.get("last_name") or billing.last_name),
+        phone=billing.phone,
+        is_ecommerce=True,
+        billing=billing,
+    )
+
+
+def _product(values: Mapping[str, Any]) -> Product:
+    stock = values.get("stock_quantity")
+    return Product(
+        key=str(values["id"]),
+        changed_at=_time(values, "date_modified_gmt"),
+        sku=str(values["sku"]).strip(),
+        manages_stock=bool(values["manage_stock"]),
+        stock=None if stock is None else int(stock),
+    )
+
+
+def _order(values: Mapping[str, Any]) -> Order:
+    currency = str(values["currency"])
+    digits = DIGITS.get(currency, 2)
+    placed_at = _time(values, "date_created_gmt")
+    if placed_at is None:
+        raise ValueError("date_created_gmt is empty")
+
+    def amount(text: Any) -> int:
+        minor = Decimal(str(text or 0)).scaleb(digits)
+        if minor != minor.to_integral_value():
+            raise ValueError(f"amount {text!r} has more digits than {currency} has")
+        return int(minor)
+
+    status = STATUSES.get(str(values["status"]), "on-hold")  # A status of some plugin's own: not paid, not done.
+    return Order(
+        key=str(values["id"]),
+        changed_at=_time(values, "date_modified_gmt"),
+        number=str(values["number"]),
+        status=status,
+        currency=currency,
+        minor_digits=digits,
+        account_id=str(values["customer_id"]) if values["customer_id"] else None,
+        email=_email(values["billing"].get("email")),
+        billing=_address(values["billing"]),
+        shipping_to=_address(values.get("shipping")),
+        lines=tuple(_line(line, amount) for line in values["line_items"]),
+        shipping=amount(values["shipping_total"]),
+        fees=sum(amount(fee["total"]) for fee in values.get("fee_lines") or []),
+        taxes=tuple(
+            TaxLine(
+                name=str(tax.get("rate_code") or tax.get("label") or ""),
+                tax=amount(tax["tax_total"]) + amount(tax["shipping_tax_total"]),
+            )
+            for tax in values.get("tax_lines") or []
+        ),
+        tax=amount(values["total_tax"]),
+        total=amount(values["total"]),
+        coupons=tuple(
+            Coupon(code=str(one["code"]), discount=amount(one["discount"])) for one in values.get("coupon_lines") or []
+        ),
+        is_paid=bool(values.get("date_paid_gmt")),
+        payment_method=str(values.get("payment_method") or ""),
+        placed_at=placed_at,
+    )
+
+
+def _line(line: Mapping[str, Any], amount: Callable[[Any], int]) -> OrderLine:
+    quantity = Decimal(str(line["quantity"]))
+    if quantity != quantity.to_integral_value():
+        raise ValueError(f"line {line['id']}: quantity {quantity} is not whole")
+    return OrderLine(
+        line_id=str(line["id"]),
+        sku=str(line.get("sku") or "").strip(),
+        name=str(line.get("name") or ""),
+        quantity=int(quantity),
+        regular=amount(line["subtotal"]),
+        net=amount(line["total"]),
+        tax=amount(line["total_tax"]),
+    )
+
+
+_ENTITIES: dict[str, Callable[[Mapping[str, Any]], Record]] = {
+    "customers": _customer,
+    "products": _product,
+    "orders": _order,
+}

@@ -1,0 +1,209 @@
+"""One batch: messages in, one transaction, the outbox out. What the engine runs in its worker thread, without Faust.
+
+The order of things: read and decide inside the transaction; commit; publish the outbox; delete it; only then are the
+offsets let go. Whatever dies in between, the same messages come again and change nothing that is already right.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine
+
+from counterflow import log
+from counterflow.clock import Clock
+from counterflow.dead_letters import IN_A_ROW_MAX, dead_letter
+from counterflow.errors import Broken, Rejected
+from counterflow.kafka import Message, Publisher
+from counterflow.metrics import HANDLED
+from counterflow.state import steering
+from counterflow.state.database import begin
+from counterflow.state.records import Seen
+from counterflow.systems.registry import Reader
+from processors import customers, documents, gate, mirror, orders, outcomes, stock
+from processors.shop import Shop, State
+from schemas.changes import Change, decode_key
+from schemas.names import COUNTERPOINT
+from schemas.outcomes import Cursor, Heartbeat, Outcome
+from schemas.requests import Request
+from schemas.topics import CURSORS, HEARTBEATS, OUTCOMES, REQUESTS, change_topics
+
+SAY_AT_ONCE = 2000
+_log = log.get("processors")
+Word = Outcome | Heartbeat | Cursor | Request
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One Kafka message, as every client library can give it."""
+
+    topic: str
+    partition: int
+    offset: int
+    at: datetime  # The broker's time stamp.
+    key: bytes | None
+    value: bytes | None
+
+
+class Batches:
+    """Handles batches of messages. One thread uses it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        publisher: Publisher,
+        shop: Shop,
+        *,
+        readers: Mapping[str, Reader],
+        prefix: str,
+        origin: str,
+        clock: Clock,
+    ) -> None:
+        self._engine, self._publisher, self._shop = engine, publisher, shop
+        self._readers, self._prefix, self._origin, self._clock = readers, prefix, origin, clock
+        self._entities = {
+            topic: (system, entity) for system in readers for entity, topic in change_topics(prefix, system).items()
+        }
+        self._words: dict[str, type[Any]] = {
+            OUTCOMES.named(prefix): Outcome,
+            HEARTBEATS.named(prefix): Heartbeat,
+            CURSORS.named(prefix): Cursor,
+            REQUESTS.named(prefix): Request,
+        }
+        self._epochs: Mapping[str, int] = {}
+        self._begun: set[str] = set()
+        self._dead_in_a_row = 0
+
+    @property
+    def topics(self) -> list[str]:
+        """What is read: every change, and what is said about commands and connections."""
+        return [*self._entities, *self._words]
+
+    def know_epochs(self, epochs: Mapping[str, int]) -> None:
+        """Learn the topics' epochs, before the first batch."""
+        self._epochs = epochs
+
+    def handle(self, batch: Sequence[Arrived]) -> None:
+        """Handle a batch, whole or not at all.
+
+        Raises:
+            Transient: The database or the broker is away; the same batch must be handled again.
+            Broken: No message works any more.
+        """
+        changes, words, letters = self._map(batch)
+        with begin(self._engine) as connection:
+            state = State(connection, self._shop, self._clock.now())
+            self._run(state, changes, words)
+            gate.release(state, prefix=self._prefix, origin=self._origin)
+            steering.say(connection, self._origin, letters)
+            steering.note_handled(connection, _next_offsets(batch))
+        self.publish()
+        for one in batch:
+            HANDLED.labels(one.topic).inc()
+
+    def tick(self) -> None:
+        """Do what is due by the clock. Raises as `handle`."""
+        with begin(self._engine) as connection:
+            state = State(connection, self._shop, self._clock.now())
+            gate.tick(state, prefix=self._prefix, origin=self._origin)
+            gate.measure(state)
+        self.publish()
+
+    def publish(self) -> None:
+        """Publish what this worker has said and not yet published, in order; a repeat after a crash does no harm."""
+        while True:
+            with begin(self._engine) as connection:
+                unsaid = steering.unsaid(connection, self._origin, most=SAY_AT_ONCE)
+            if not unsaid:
+                return
+            self._publisher.publish([message for _, message in unsaid])
+            with begin(self._engine) as connection:
+                steering.said(connection, [number for number, _ in unsaid])
+            if len(unsaid) < SAY_AT_ONCE:
+                return
+
+    def _run(self, state: State, changes: Sequence[Seen], words: Sequence[Word]) -> None:
+        """Run the flows over a batch: what was said, what changed, then what is to be decided again because of both."""
+        for seen in changes:
+            if seen.system not in self._begun and seen.system != COUNTERPOINT:
+                outcomes.begun(state, seen.system, seen.at)
+                self._begun.add(seen.system)
+        current = mirror.take(changes, state)
+        customers.take(_of(current, COUNTERPOINT, "AR_CUST"), state)
+        for word in words:
+            match word:
+                case Outcome():
+                    outcomes.take_outcome(word, state)
+                case Heartbeat():
+                    outcomes.take_heartbeat(word, state)
+                case Cursor():
+                    outcomes.take_cursor(word, state)
+                case Request():
+                    outcomes.take_request(word, state)
+        stock.take_items(_of(current, COUNTERPOINT, "IM_ITEM"), state)
+        stock.take_stock(_of(current, COUNTERPOINT, "IM_INV"), state)
+        documents.take(_of(current, COUNTERPOINT, "PS_DOC_HDR"), state)
+        stores = [seen for seen in current if seen.system != COUNTERPOINT]
+        orders.take([seen for seen in stores if seen.entity == "orders"], state)
+        stock.take_products([seen for seen in stores if seen.entity == "products"], state)
+        orders.decide(state)
+        stock.decide(state)
+
+    def _map(self, batch: Sequence[Arrived]) -> tuple[list[Seen], list[Word], list[Message]]:
+        """Read every message before the transaction; one that cannot be read becomes a dead letter, the rest goes on."""
+        changes: list[Seen] = []
+        words: list[Word] = []
+        letters: list[Message] = []
+        for one in batch:
+            try:
+                if one.topic in self._words:
+                    if one.value is not None:  # A tombstone of a compacted topic says nothing.
+                        words.append(msgspec.json.decode(one.value, type=self._words[one.topic]))
+                elif one.value is not None:  # Debezium's tombstone follows a deletion that was told already.
+                    changes.append(self._seen(one))
+                self._dead_in_a_row = 0
+            except (Rejected, msgspec.MsgspecError, ValueError) as error:
+                self._dead_in_a_row += 1
+                _log.error("dead letter", topic=one.topic, offset=one.offset, why=str(error))
+                letters.append(dead_letter(one, str(error), prefix=self._prefix, at=self._clock.now()))
+        if self._dead_in_a_row > IN_A_ROW_MAX:
+            raise Broken(f"{self._dead_in_a_row} dead letters in a row, the last on {batch[-1].topic}: do versions fit?")
+        return changes, words, letters
+
+    def _seen(self, one: Arrived) -> Seen:
+        assert one.value is not None
+        system, entity = self._entities[one.topic]
+        change = msgspec.json.decode(one.value, type=Change)
+        raw = change.row
+        body = None if raw is None else self._readers[system](entity, raw)
+        return Seen(
+            system=system,
+            entity=entity,
+            key=body.key if body else decode_key(one.key or b""),
+            body=body,
+            raw=raw,
+            hash=hashlib.sha256(msgspec.json.encode(body)).hexdigest()[:32],
+            version=steering.version_of(self._epochs.get(one.topic, 1), one.offset),
+            position=change.source.position,
+            at=one.at,
+        )
+
+
+def _of(seen: Sequence[Seen], system: str, entity: str) -> list[Seen]:
+    return [one for one in seen if one.system == system and one.entity == entity]
+
+
+def _next_offsets(batch: Sequence[Arrived]) -> dict[tuple[str, int], int]:
+    offsets: dict[tuple[str, int], int] = {}
+    for one in batch:
+        place = (one.topic, one.partition)
+        offsets[place] = max(one.offset + 1, offsets.get(place, 0))
+    return offsets
+
+
+def broker_time(milliseconds: int) -> datetime:
+    """Give the broker's time stamp as a time."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,61 @@
+"""changes.counterpoint.AR_CUST -> links: a customer who was being created shows up. Keyed by CUST_NO.
+
+And what other flows need of identity: our id of a Counterpoint customer, and making a customer known under one.
+"""
+
+import uuid
+from collections.abc import Iterable
+
+from counterflow.state import links, wanted
+from counterflow.state.records import Seen, customers_with_email
+from processors.shop import State
+from schemas.names import COUNTERPOINT, OurId
+from schemas.records import Customer
+
+SPACE = uuid.UUID("5f0c6c2e-5a0e-4b1c-9d43-6e1f2b7a9c10")
+
+
+def take(batch: Iterable[Seen], state: State) -> None:
+    """Let everything that waits for a customer of this e-mail go on, once Counterpoint has exactly one."""
+    for seen in batch:
+        if isinstance(seen.body, Customer) and seen.body.email:
+            settle(state, seen.body.email)
+
+
+def settle(state: State, email: str) -> None:
+    """Know the customer being created for an e-mail as the one that Counterpoint now has."""
+    links.lock(state.connection, [f"email:{email}"])
+    ours = links.find(state.connection, "customer", links.UNDER_WAY, email)
+    if ours is None:
+        return
+    known = customers_with_email(state.connection, email)
+    if len(known) == 1:
+        know(state, ours, known[0].key, "e-mail")
+
+
+def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:
+    """Know one of our customers under a CUST_NO, and let his orders go on; gives the id that stays."""
+    there = links.find(state.connection, "customer", COUNTERPOINT, cust_no)
+    if there is not None and there != ours:
+        links.unite(state.connection, ours, there)
+    else:
+        links.make(state.connection, "customer", COUNTERPOINT, cust_no, ours, how)
+    for row in wanted.blocked_by(state.connection, f"customer:{ours}"):
+        store, _, order_id = row.key.partition("/")
+        state.orders.add((store, order_id))
+    return there or ours
+
+
+def id_of(state: State, cust_no: str) -> OurId:
+    """Give our id of a Counterpoint customer, made at the first time."""
+    ours = links.find(state.connection, "customer", COUNTERPOINT, cust_no)
+    if ours is not None:
+        return ours
+    made = new_id(f"counterpoint/{cust_no}")
+    links.make(state.connection, "customer", COUNTERPOINT, cust_no, made, "id")
+    return made
+
+
+def new_id(name: str) -> OurId:
+    """Make an id from what a customer was first known by: the same in every replay."""
+    return OurId(str(uuid.uuid5(SPACE, name)))

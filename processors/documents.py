@@ -1,0 +1,63 @@
+"""changes.counterpoint.PS_DOC_HDR -> links and reservations: our documents as Counterpoint shows them. Keyed by DOC_ID.
+
+A document with our marker is the truth about its order, however our own answer got lost: that it is there, and whose.
+"""
+
+from collections.abc import Iterable
+
+from counterflow.state import links, records, reservations, wanted
+from counterflow.state.records import Seen
+from processors import customers
+from processors.orders import ORDERS
+from processors.rules.documents import read_marker
+from processors.shop import State
+from schemas.names import COUNTERPOINT, OurId
+from schemas.records import Document, Order
+
+ORDER_TYPE = "O"
+
+
+def take(batch: Iterable[Seen], state: State) -> None:
+    """Enter what each document says about its web order."""
+    for seen in batch:
+        if isinstance(seen.body, Document):
+            found = read_marker(seen.body.marker, state.shop.prefixes)
+            if found and seen.body.doc_type == ORDER_TYPE:
+                _enter(state, seen.body, seen.position, *found)
+        elif not state.shop.orders_commit_stock:
+            _released(state, seen.key)
+
+
+def _enter(state: State, document: Document, position: int, store: str, order_id: str) -> None:
+    ours = OurId(f"{store}/{order_id}")
+    links.make(state.connection, "order", store, order_id, ours, "document")
+    links.make(state.connection, "order", COUNTERPOINT, document.key, ours, "document")
+    buyer = customers.id_of(state, document.cust_no)
+    decided = links.find(state.connection, "buyer", store, order_id)
+    if decided is None:
+        links.make(state.connection, "buyer", store, order_id, buyer, "document")
+    elif decided != buyer and links.remote(state.connection, "customer", COUNTERPOINT, decided) is None:
+        customers.know(state, decided, document.cust_no, "document")
+    _link_account(state, store, order_id, buyer)
+    if state.shop.orders_commit_stock:
+        state.items |= set(
+            reservations.document_seen(state.connection, store, order_id, position, document.stock_location)
+        )
+    row = (COUNTERPOINT, ORDERS, f"{store}/{order_id}")
+    wanted.mark_done(state.connection, row, at=state.now, note="its document is there")
+    state.orders.add((store, order_id))
+
+
+def _link_account(state: State, store: str, order_id: str, buyer: OurId) -> None:
+    """Link the account that placed the order, should that be unknown still: in a replay the order may come later."""
+    order = records.read(state.connection, store, "orders", [order_id], Order).get(order_id)
+    if order is not None and order.account_id is not None:
+        links.make(state.connection, "customer", store, order.account_id, buyer, "document")
+
+
+def _released(state: State, doc_id: str) -> None:
+    """End what an order held once its document has left the open ones; only where documents commit no stock."""
+    ours = links.find(state.connection, "order", COUNTERPOINT, doc_id)
+    if ours is not None:
+        store, _, order_id = ours.partition("/")
+        state.items |= set(reservations.end(state.connection, store, order_id, "released"))

@@ -1,0 +1,217 @@
+"""The Faust engine: it moves messages to `Batches` and lets their offsets go afterwards. Nothing else imports Faust.
+
+Why it looks like this (measured: docs/facts/engine.md): Faust acknowledges a message whose handler raised or was
+cancelled, so acknowledging is switched off and done here, in order, whole batches, after the commit. It has two
+wedges, in which it lives on and does nothing; both end in an exit, and whoever supervises us starts us again:
+
+- a batch that does not end within PATIENCE_S (the database away, a broker that does not answer): exit 75;
+- nothing assigned for UNASSIGNED_S, which is what a broker that died while Faust started leads to: exit 75.
+
+A bug in a flow exits with 70, a set-up that cannot work with 3. A message is never skipped because of an error.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.worker import Worker
+from kafka import TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from counterflow import kafka, log
+from counterflow.clock import Clock
+from counterflow.errors import Broken, Transient
+from counterflow.metrics import BATCH
+from counterflow.retry import ROW
+from counterflow.state import steering
+from counterflow.state.database import begin
+from processors.batch import Arrived, Batches, broker_time
+
+BATCH_MAX = 500  # 50 give four fifths of the speed; the batch sizes itself, 1 when it is quiet.
+TICK_S = 0.25  # How late a timer may be.
+PATIENCE_S = 45.0
+UNASSIGNED_S = 60.0
+EXIT_BUG, EXIT_STUCK, EXIT_BROKEN = 70, 75, 3
+_log = log.get("engine")
+
+
+def prepare(batches: Batches, *, engine: Any, servers: str, group: str) -> None:
+    """Check the topics, learn their epochs, and rewind the group to what the database says was handled.
+
+    Every topic is asked for before Faust starts: a topic that is missing then would never be read (the second wedge).
+
+    Raises:
+        Transient: The broker or the database does not answer.
+        Broken: A topic is missing or has another partition count.
+    """
+    client = kafka.admin(servers)
+    try:
+        seen = kafka.describe(client, batches.topics)
+        with begin(engine) as connection:
+            batches.know_epochs(steering.epochs(connection, seen))
+            handled = steering.handled_offsets(connection)
+        committed = client.list_group_offsets(group).get(group, {})
+        back = {
+            TopicPartition(topic, part): OffsetAndMetadata(at, "", -1)
+            for (topic, part), at in handled.items()
+            if topic in batches.topics and _offset(committed.get(TopicPartition(topic, part))) > at
+        }
+        if back:  # The database was restored from a backup: what came after it is handled again.
+            _log.warning("rewinding to what the database has handled", partitions=len(back))
+            client.alter_group_offsets(group, back)
+    finally:
+        client.close()
+
+
+def _offset(committed: Any) -> int:
+    return -1 if committed is None else int(committed.offset)
+
+
+class Engine:
+    """One worker process."""
+
+    def __init__(self, batches: Batches, *, servers: str, group: str, instance: str, folder: Path, clock: Clock) -> None:
+        self._batches, self._clock = batches, clock
+        self._busy_since: float | None = None
+        self._ticked_at = float("-inf")
+        self._assigned = 0
+        self._unassigned_since: float | None = time.monotonic()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._app = faust.App(
+            group,
+            broker=";".join(f"kafka://{one}" for one in servers.split(",")),
+            store="memory://",
+            datadir=str(folder),
+            autodiscover=False,
+            value_serializer="raw",
+            key_serializer="raw",
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            consumer_auto_offset_reset="earliest",
+            broker_session_timeout=10,
+            broker_heartbeat_interval=3,
+            broker_request_timeout=40,
+            broker_rebalance_timeout=60,
+            broker_max_poll_interval=86_400,  # Past it Faust never comes back (the first wedge).
+            consumer_group_instance_id=instance,  # A lasting member: a restart does not wait out the dead one.
+            broker_commit_every=1000,
+            broker_commit_interval=1,
+            broker_max_poll_records=BATCH_MAX,
+            stream_buffer_maxsize=1024,
+            stream_wait_empty=True,
+            web_enabled=False,
+            worker_redirect_stdouts=False,
+        )
+        self._app.agent(self._app.topic(*batches.topics))(self._flow)
+        self._app.on_partitions_assigned.connect(self._note_assigned)
+        self._app.on_partitions_revoked.connect(self._note_revoked)
+
+    def run(self) -> None:
+        """Work until told to stop by a signal. Does not return."""
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+        Worker(self._app, loglevel="warn", quiet=True, redirect_stdouts=False).execute_from_commandline()
+
+    @property
+    def is_ready(self) -> bool:
+        """Say whether this worker has partitions to read."""
+        return self._assigned > 0
+
+    async def _flow(self, stream: Any) -> None:
+        """Take what has arrived, handle it in the thread, and only then acknowledge it, in order."""
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        room = asyncio.Semaphore(2 * BATCH_MAX)
+        stream.enable_acks = False  # Nothing is acknowledged but by us.
+        task = asyncio.create_task(self._work(stream, queue, room))
+        task.add_done_callback(_leave_on_bug)
+        try:
+            async for event in stream.events():
+                await room.acquire()
+                queue.put_nowait(event)
+        finally:
+            task.cancel()
+
+    async def _work(self, stream: Any, queue: asyncio.Queue[Any], room: asyncio.Semaphore) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            batch = await _next_batch(queue)
+            self._busy_since = time.monotonic()
+            await loop.run_in_executor(self._thread, self._insist, [_arrived(event.message) for event in batch])
+            self._busy_since = None
+            for event in batch:
+                await stream.ack(event)
+                room.release()
+
+    def _insist(self, batch: list[Arrived]) -> None:
+        """Handle a batch, and what is due by the clock, until it works. In the thread."""
+        attempt = 0
+        while True:
+            try:
+                if batch:
+                    with BATCH.time():
+                        self._batches.handle(batch)
+                    batch = []  # Committed and published; a tick that fails must not handle it again.
+                if time.monotonic() - self._ticked_at >= TICK_S:
+                    self._batches.tick()
+                    self._ticked_at = time.monotonic()
+                return
+            except Transient as error:
+                attempt += 1
+                _log.warning("waiting", why=str(error))
+                self._clock.sleep(min(2.0, ROW.delay_s(attempt) or 2.0))
+            except Broken as error:
+                _log.error("stopped", why=str(error))
+                os._exit(EXIT_BROKEN)
+
+    def _watch(self) -> None:
+        """Leave when stuck. A thread: it works even when the event loop does not."""
+        while True:
+            self._clock.sleep(1)
+            now = time.monotonic()
+            if self._busy_since is not None and now - self._busy_since > PATIENCE_S:
+                _log.error("a batch does not end, leaving to be started again", seconds=PATIENCE_S)
+                os._exit(EXIT_STUCK)
+            if self._unassigned_since is not None and now - self._unassigned_since > UNASSIGNED_S:
+                _log.error("no partition assigned, leaving to be started again", seconds=UNASSIGNED_S)
+                os._exit(EXIT_STUCK)
+
+    async def _note_assigned(self, _app: Any, assigned: Any, **_rest: Any) -> None:
+        self._assigned = len(assigned)
+        self._unassigned_since = None if assigned else time.monotonic()
+
+    async def _note_revoked(self, _app: Any, revoked: Any, **_rest: Any) -> None:
+        self._assigned = 0
+        self._unassigned_since = time.monotonic()
+
+
+async def _next_batch(queue: asyncio.Queue[Any]) -> list[Any]:
+    """Give what has arrived, or nothing once a tick is due."""
+    try:
+        batch = [await asyncio.wait_for(queue.get(), TICK_S)]
+    except TimeoutError:
+        return []
+    while len(batch) < BATCH_MAX and not queue.empty():
+        batch.append(queue.get_nowait())
+    return batch
+
+
+def _leave_on_bug(task: "asyncio.Task[None]") -> None:
+    """End the process where the work ended with an error: a bug stops it, and never skips a message."""
+    if not task.cancelled():
+        _log.error("a flow failed", exc_info=task.exception())
+        os._exit(EXIT_BUG)
+
+
+def _arrived(message: Any) -> Arrived:
+    return Arrived(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        at=broker_time(int(message.timestamp * 1000)),
+        key=message.key,
+        value=message.value,
+    )

@@ -1,0 +1,128 @@
+"""wanted -> work.<system> and work.<system>.now: what may go out goes out, one command in flight for each row.
+
+A row goes out when Master Sync is on, its task is enabled and due, and its target answers; by hand in any case.
+Continuous tasks are released in the flow's own transaction, the others by their timer, both under one lock.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from counterflow import log
+from counterflow.kafka import Message, cloud_event
+from counterflow.metrics import MASTER, RELEASED, REVIEWS, SYNC_LAG, WANTED
+from counterflow.state import links, reviews, steering, wanted
+from counterflow.state.steering import Task
+from processors import stock
+from processors.orders import CUSTOMERS, ORDERS
+from processors.rules.schedule import CONTINUOUS, next_run
+from processors.shop import State
+from schemas.commands import Body, Command
+from schemas.names import COUNTERPOINT
+from schemas.topics import WORK, WORK_NOW
+
+IN_FLIGHT_MAX = 500  # Commands on their way to all targets together; more would only grow old on the topic.
+TIMERS_AT_ONCE = 200
+_log = log.get("gate")
+
+
+def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, str]] = ()) -> None:
+    """Let out what may go: the rows of continuous tasks, those of tasks that are `due`, and those asked for by hand."""
+    links.lock(state.connection, ["gate"])
+    rows = wanted.releasable(state.connection, _open_tasks(state, due), at=state.now, most=_room(state))
+    if not rows:
+        return
+    wanted.mark_sent(state.connection, rows, at=state.now)
+    steering.say(state.connection, origin, [_command(state, row, prefix) for row in rows])
+    for row in rows:
+        RELEASED.labels(row.system, row.task).inc()
+
+
+def _room(state: State) -> int:
+    return max(0, IN_FLIGHT_MAX - sum(wanted.in_flight(state.connection).values()))
+
+
+def _open_tasks(state: State, due: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Give the tasks whose rows may go out now."""
+    if not steering.master_is_on(state.connection):
+        return []
+    settings, down = steering.tasks(state.connection), steering.down(state.connection, "consumer")
+
+    def is_open(task: tuple[str, str]) -> bool:
+        setting = settings.get(task, Task())
+        return setting.enabled and (setting.schedule == CONTINUOUS or task in due) and task[0] not in down
+
+    found = [task for task in state.shop.tasks if is_open(task)]
+    # An order may release the creation of its customer although that task is off (design 7).
+    if (COUNTERPOINT, ORDERS) in found and (COUNTERPOINT, CUSTOMERS) not in found:
+        found.append((COUNTERPOINT, CUSTOMERS))
+    return found
+
+
+def _command(state: State, row: Row[Any], prefix: str) -> Message:
+    command = Command(
+        system=row.system,
+        task=row.task,
+        key=row.key,
+        version=row.version,
+        hash=row.hash,
+        reference=f"{row.system}/{row.task}/{row.key}",
+        body=msgspec.json.decode(row.body, type=Body),
+        sent_at=state.now,
+    )
+    topic = (WORK_NOW if row.now else WORK).named(prefix, system=row.system)
+    key = f"{row.task}/{row.key}"
+    headers = cloud_event(
+        kind="counterflow.command",
+        source="/gate",
+        event_id=f"{key}/{row.version}",
+        subject=key,
+        at=state.now.isoformat(),
+    )
+    return Message(topic=topic, key=key.encode(), value=msgspec.json.encode(command), headers=headers)
+
+
+def tick(state: State, *, prefix: str, origin: str) -> None:
+    """Do what is due by the clock: expired leases, drift, schedules; then let out what may go."""
+    down = steering.down(state.connection, "consumer")
+    answering = sorted({system for system, _ in state.shop.tasks} - down)
+    expired = wanted.return_expired(state.connection, answering, before=state.now - state.shop.lease)
+    if expired:
+        _log.warning("no outcome within the lease, sent again", rows=expired)
+    due = []
+    for timer in steering.claim_timers(state.connection, at=state.now, most=TIMERS_AT_ONCE):
+        if timer.kind == stock.DRIFT:
+            stock.check_drift(state, timer.key, datetime.fromisoformat(timer.body))
+        elif timer.kind == "schedule":
+            system, _, task = timer.key.partition("/")
+            due.append((system, task))
+            _set_schedule(state, system, task)
+    release(state, prefix=prefix, origin=origin, due=due)
+
+
+def _set_schedule(state: State, system: str, task: str) -> None:
+    """Set the timer of a task's next run; a continuous one needs none."""
+    setting = steering.tasks(state.connection).get((system, task), Task())
+    at = next_run(setting.schedule, state.now)
+    if at is not None:
+        steering.set_timer(state.connection, "schedule", f"{system}/{task}", at)
+
+
+def measure(state: State) -> None:
+    """Bring the gauges up to date: what waits, for how long, and what waits for a person."""
+    MASTER.set(int(steering.master_is_on(state.connection)))
+    lag = dict.fromkeys(state.shop.tasks, 0.0)
+    for system, task, name, count, oldest in wanted.counts(state.connection):
+        WANTED.labels(system, task, name).set(count)
+        if name in {"ready", "sent", "blocked"}:
+            lag[(system, task)] = max(lag.get((system, task), 0.0), (state.now - oldest).total_seconds())
+    for (system, task), seconds in lag.items():
+        SYNC_LAG.labels(system, task).set(seconds)
+    kinds: dict[str, int] = dict.fromkeys(("order", "order-customer", "oversell", "refused"), 0)
+    for row in reviews.open_reviews(state.connection):
+        kinds[row.kind] = kinds.get(row.kind, 0) + 1
+    for kind, count in kinds.items():
+        REVIEWS.labels(kind).set(count)

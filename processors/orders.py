@@ -1,0 +1,175 @@
+"""changes.<store>.orders -> wanted documents in Counterpoint, by way of identity. Keyed by the store's order id."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from counterflow.state import links, records, reservations, reviews, steering, wanted
+from counterflow.state.records import Seen
+from counterflow.state.wanted import Want
+from processors import customers
+from processors.rules import documents
+from processors.rules.documents import Hold, Site
+from processors.rules.identity import Facts, Found, Known, Match, New, Same, Unclear, match_buyer
+from processors.shop import State
+from schemas.commands import CreateCustomer, PlaceDocument
+from schemas.names import COUNTERPOINT, CustNo, OurId
+from schemas.records import Order
+
+ORDERS, CUSTOMERS = "orders", "customers"
+Row = tuple[str, str, str]
+
+
+def take(batch: Iterable[Seen], state: State) -> None:
+    """Decide each order that changed, at the end of the batch."""
+    state.orders |= {(seen.system, seen.key) for seen in batch}
+
+
+def decide(state: State) -> None:
+    """Decide every order of the batch, in the order of their keys."""
+    while state.orders:
+        todo, state.orders = sorted(state.orders), set()
+        for store, order_id in todo:
+            _decide(state, store, order_id)
+
+
+def _decide(state: State, store: str, order_id: str) -> None:
+    found = records.read(state.connection, store, "orders", [order_id], Order)
+    order, site = found.get(order_id), state.shop.sites[store]
+    row = (COUNTERPOINT, ORDERS, f"{store}/{order_id}")
+    if order is None:
+        _give_up(state, row, "the order was deleted in the store")
+    elif not _is_from_before(state, store, order.placed_at):
+        links.lock(state.connection, [f"email:{order.email}", f"account:{store}/{order.account_id}"])
+        _reserve(state, store, order)
+        if documents.is_over(order):
+            _give_up(state, row, f"the order is {order.status} in the store")
+        elif documents.is_due(order, site.when):
+            _want(state, site, order, row)
+
+
+def _is_from_before(state: State, store: str, placed_at: datetime) -> bool:
+    """Say whether an order is older than this installation: it is mirrored, and never made a document."""
+    begun = steering.get(state.connection, f"begun:{store}")
+    return begun is not None and placed_at < datetime.fromisoformat(begun)
+
+
+def _reserve(state: State, store: str, order: Order) -> None:
+    """Hold what the order takes, until its document is counted in Counterpoint's own figures."""
+    held = documents.takes_stock(order)
+    reservations.hold(state.connection, store, order.key, held)
+    state.items |= held.keys()
+
+
+def _give_up(state: State, row: Row, why: str) -> None:
+    """Drop an order that nothing will come of; once its document is on its way, staff must cancel it there."""
+    store, _, order_id = row[2].partition("/")
+    standing = wanted.rows(state.connection, [row]).get(row)
+    has_document = links.find(state.connection, "order", store, order_id) is not None
+    if has_document or (standing is not None and standing.state in {"sent", "done"}):
+        marker = documents.marker_of(state.shop.prefixes[store], order_id)
+        message = f"{why}; its document {marker} stands in Counterpoint: cancel it there, and give the deposit back"
+        reviews.open_review(state.connection, "order-cancelled", row[2], message, {"marker": marker})
+        return
+    if standing is not None:
+        wanted.set_state(state.connection, row, "dropped", why)
+    state.items |= set(reservations.end(state.connection, store, order_id, "cancelled"))
+    reviews.settle(state.connection, "order", row[2])
+    reviews.settle(state.connection, "order-customer", row[2])
+
+
+def _want(state: State, site: Site, order: Order, row: Row) -> None:
+    """Want the order's document, unless it is on its way or there already."""
+    standing = wanted.rows(state.connection, [row]).get(row)
+    if standing is not None and standing.state in {"sent", "done", "held", "rejected"}:
+        body = msgspec.json.decode(standing.body, type=PlaceDocument)
+        if body.order_hash != documents.fingerprint(order):
+            message = "the order was changed in the store after its document was placed: bring the document up to date"
+            reviews.open_review(state.connection, "order-edited", row[2], message, {"marker": body.marker})
+        return
+    items = records.items(state.connection, {line.sku for line in order.lines if line.sku})
+    composed = documents.compose(order, site, items, "")
+    if isinstance(composed, Hold):
+        reviews.open_review(state.connection, "order", row[2], composed.why, {}, waits_for=composed.waits_for)
+        return
+    reviews.settle(state.connection, "order", row[2])
+    buyer = _buyer(state, site, order, row)
+    if buyer is None:
+        return
+    cust_no = links.remote(state.connection, "customer", COUNTERPOINT, buyer)
+    if cust_no is None:
+        create = _creation(order)
+        wanted.want(
+            state.connection,
+            [
+                Want(system=COUNTERPOINT, task=CUSTOMERS, key=f"email:{create.email}", body=create),
+                Want(system=row[0], task=row[1], key=row[2], body=composed, blocked_by=f"customer:{buyer}"),
+            ],
+            at=state.now,
+        )
+        return
+    document = msgspec.structs.replace(composed, cust_no=cust_no)
+    wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=document)], at=state.now)
+    if links.find(state.connection, "order", site.store_id, order.key) is not None:
+        wanted.mark_done(state.connection, row, at=state.now, note="its document is there")
+
+
+def _creation(order: Order) -> CreateCustomer:
+    assert order.email is not None  # A match without an e-mail is a linked one, or unclear.
+    billing = order.billing
+    return CreateCustomer(
+        email=order.email,
+        first_name=billing.first_name,
+        last_name=billing.last_name,
+        phone=billing.phone,
+        billing=billing,
+    )
+
+
+def _buyer(state: State, site: Site, order: Order, row: Row) -> OurId | None:
+    """Decide whose order it is, and remember it; None where a person must say."""
+    match = match_buyer(_facts(state, site.store_id, order))
+    match = _person(state, site, match, row)
+    match match:
+        case Same(our_id):
+            buyer, how = our_id, "id"
+        case Found(cust_no):
+            buyer, how = customers.id_of(state, cust_no), "e-mail"
+        case New(email):
+            buyer, how = customers.new_id(f"email/{email}/{order.placed_at.isoformat()}"), "created"
+            links.make(state.connection, "customer", links.UNDER_WAY, email, buyer, how)
+        case Unclear(why, candidates, _):
+            reviews.open_review(state.connection, "order-customer", row[2], why, {"candidates": list(candidates)})
+            return None
+    reviews.settle(state.connection, "order-customer", row[2])
+    links.make(state.connection, "buyer", site.store_id, order.key, buyer, how)
+    if order.account_id is not None:
+        links.make(state.connection, "customer", site.store_id, order.account_id, buyer, how)
+    return buyer
+
+
+def _facts(state: State, store: str, order: Order) -> Facts:
+    known = records.customers_with_email(state.connection, order.email) if order.email else []
+    account = order.account_id
+    return Facts(
+        decided=links.find(state.connection, "buyer", store, order.key),
+        linked=links.find(state.connection, "customer", store, account) if account else None,
+        email=order.email,
+        same_email=[
+            Known(cust_no=CustNo(one.key), email=one.email or "", is_ecommerce=one.is_ecommerce) for one in known
+        ],
+        under_way=links.find(state.connection, "customer", links.UNDER_WAY, order.email) if order.email else None,
+    )
+
+
+def _person(state: State, site: Site, match: Match, row: Row) -> Match:
+    """Put a person's decision, or the shop's setting, in place of what is unclear."""
+    if not isinstance(match, Unclear):
+        return match
+    decided = reviews.decision(state.connection, "order-customer", row[2])
+    if decided:
+        return Found(CustNo(decided))
+    if site.takes_suggestion and match.suggestion is not None:
+        return Found(match.suggestion)
+    return match

@@ -1,0 +1,96 @@
+"""outcomes, heartbeats, cursors, requests -> the wanted rows, links, reviews and settings. Keyed as they come."""
+
+from datetime import datetime
+
+from counterflow import log
+from counterflow.state import links, reviews, steering, wanted
+from processors import customers
+from processors.orders import CUSTOMERS, ORDERS
+from processors.shop import State
+from schemas.names import COUNTERPOINT
+from schemas.outcomes import Cursor, Heartbeat, Outcome
+from schemas.requests import DecideReview, QueueAll, Request, SetMaster, SetTask, SyncNow
+
+AGAIN, DROP = "again", "drop"
+_log = log.get("processors")
+
+
+def take_outcome(outcome: Outcome, state: State) -> None:
+    """Enter what a consumer did with one command, and what follows from it."""
+    row = wanted.take_outcome(state.connection, outcome, at=state.now)
+    if row is None:
+        return  # An answer that came twice, or to a command that was sent again meanwhile.
+    if outcome.result != "skipped":
+        reviews.log_outcome(state.connection, outcome, at=state.now)
+    key = f"{outcome.system}/{outcome.task}/{outcome.key}"
+    if outcome.result in {"held", "rejected"}:
+        reviews.open_review(state.connection, "refused", key, outcome.message, {})
+    elif outcome.result in {"applied", "already"}:
+        reviews.settle(state.connection, "refused", key)
+    cust_no = outcome.remote.get("cust_no")
+    if outcome.task == CUSTOMERS and outcome.system == COUNTERPOINT and cust_no:
+        _made(state, outcome.key.removeprefix("email:"), cust_no)
+    if outcome.task == ORDERS and "doc_id" in outcome.remote:
+        store, _, order_id = outcome.key.partition("/")
+        ours = links.find(state.connection, "order", store, order_id) or customers.OurId(outcome.key)
+        links.make(state.connection, "order", store, order_id, ours, "created")
+        links.make(state.connection, "order", COUNTERPOINT, outcome.remote["doc_id"], ours, "created")
+
+
+def _made(state: State, email: str, cust_no: str) -> None:
+    links.lock(state.connection, [f"email:{email}"])
+    ours = links.find(state.connection, "customer", links.UNDER_WAY, email)
+    if ours is not None and links.remote(state.connection, "customer", COUNTERPOINT, ours) is None:
+        customers.know(state, ours, cust_no, "created")
+
+
+def take_heartbeat(beat: Heartbeat, state: State) -> None:
+    """Keep how a connection stands."""
+    steering.take_heartbeat(state.connection, beat)
+
+
+def take_cursor(cursor: Cursor, state: State) -> None:
+    """Keep where a producer stands."""
+    steering.take_cursor(state.connection, cursor)
+
+
+def take_request(request: Request, state: State) -> None:
+    """Do what was asked, once."""
+    if not steering.first_time(state.connection, request.id):
+        return
+    _log.info("request", kind=type(request.ask).__name__, by=request.by)
+    match request.ask:
+        case SetMaster(on=on):
+            steering.put(state.connection, steering.MASTER, "on" if on else "off")
+        case SetTask(system=system, task=task, enabled=enabled, schedule=schedule):
+            steering.put_task(state.connection, system, task, steering.Task(enabled=enabled, schedule=schedule))
+            steering.set_timer(state.connection, "schedule", f"{system}/{task}", state.now)
+        case SyncNow(system=system, task=task, key=key):
+            wanted.ask_now(state.connection, (system, task, key), at=state.now)
+        case QueueAll(system=system, task=task):
+            wanted.reopen_all(state.connection, system, task, at=state.now)
+        case DecideReview(review=review, decision=decision):
+            _decide(state, review, decision, request.by)
+
+
+def _decide(state: State, review: str, decision: str, by: str) -> None:
+    """Enter a person's decision. A review is named by its kind and key: "order-customer:north/1042"."""
+    kind, _, key = review.partition(":")
+    if reviews.decide(state.connection, kind, key, decision, by) is None:
+        _log.warning("no such review", kind=kind)
+        return
+    if kind == "refused":
+        system, task, row_key = key.split("/", 2)
+        row = (system, task, row_key)
+        if decision == AGAIN:
+            wanted.set_state(state.connection, row, "ready", "sent again by a person")
+        elif decision == DROP:
+            wanted.set_state(state.connection, row, "dropped", "dropped by a person")
+    if kind in {"order", "order-customer"}:
+        store, _, order_id = key.partition("/")
+        state.orders.add((store, order_id))
+
+
+def begun(state: State, system: str, at: datetime) -> None:
+    """Note when a store was first heard of: orders from before are not made documents again."""
+    steering.put_first(state.connection, f"begun:{system}", at.isoformat())

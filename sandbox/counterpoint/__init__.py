@@ -1,0 +1,1 @@
+"""A Counterpoint to try things on: its tables, its REST server, a till, and staff."""

@@ -1,0 +1,194 @@
+"""What happens in the shop, each as one short transaction and one line in the journal: sales, receipts, customers."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, Table, and_, func, select, update
+
+from sandbox.counterpoint import tables as t
+from sandbox.journal import Journal
+
+SYSTEM = "counterpoint"
+
+
+class Refused(Exception):
+    """The shop's own rules refuse it: an ErrorCode of the REST server, and its HTTP status."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+class Books:
+    """The shop's books. `orders_commit_stock`: whether an order's lines raise QTY_COMMIT (not verified)."""
+
+    def __init__(self, engine: Engine, journal: Journal, *, orders_commit_stock: bool = True) -> None:
+        self.engine, self.journal, self.orders_commit_stock = engine, journal, orders_commit_stock
+
+    def sell(self, lines: Sequence[Mapping[str, Any]], *, loc: str = "MAIN", cust_no: str = "CASH") -> int:
+        """Ring up a sale at the till: a ticket, and less on the shelf. Gives its DOC_ID."""
+        with self.engine.begin() as connection:
+            doc_id = next_number(connection, "doc_id")
+            header = {"DOC_ID": doc_id, "DOC_TYP": "T", "TKT_TYP": "T", "STR_ID": "MAIN", "STA_ID": "1"}
+            header |= {"TKT_NO": str(next_number(connection, "ticket_no")), "CUST_NO": cust_no, "STK_LOC_ID": loc}
+            connection.execute(t.document.insert(), [header])
+            shelves = []
+            for number, line in enumerate(sorted(lines, key=lambda one: str(one["item_no"])), 1):
+                quantity = Decimal(str(line["quantity"]))
+                row = {"DOC_ID": doc_id, "LIN_SEQ_NO": number, "LIN_TYP": "S", "ITEM_NO": line["item_no"]}
+                connection.execute(t.line.insert(), [row | {"QTY_SOLD": quantity, "STK_LOC_ID": loc}])
+                shelves.append(self._move(connection, str(line["item_no"]), loc, on_hand=-quantity))
+        for shelf in shelves:
+            self.journal.append(SYSTEM, "till", "sale", shelf["item_no"], doc_id=doc_id, **shelf)
+        return doc_id
+
+    def receive(self, item_no: str, quantity: Decimal, *, loc: str = "MAIN", kind: str = "receipt") -> None:
+        """Put goods on the shelf (a receipt), or correct what stands there (an adjustment, which may be below 0)."""
+        with self.engine.begin() as connection:
+            shelf = self._move(connection, item_no, loc, on_hand=quantity)
+        self.journal.append(SYSTEM, "staff", kind, item_no, **shelf)
+
+    def _move(
+        self, connection: Connection, item_no: str, loc: str, *, on_hand: Decimal = Decimal(0), commit: Decimal = Decimal(0)
+    ) -> dict[str, Any]:
+        """Change what one shelf holds, in one statement, and say what it holds now."""
+        key = and_(t.inventory.c.ITEM_NO == item_no, t.inventory.c.LOC_ID == loc)
+        changes = {
+            "QTY_ON_HND": t.inventory.c.QTY_ON_HND + on_hand,
+            "QTY_COMMIT": t.inventory.c.QTY_COMMIT + commit,
+        }
+        found = connection.execute(
+            update(t.inventory).where(key).values(changes).returning(t.inventory.c.QTY_ON_HND, t.inventory.c.QTY_COMMIT)
+        ).first()
+        if found is None:
+            raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Item {item_no} is not at location {loc}")
+        return {"item_no": item_no, "loc": loc, "quantity": float(on_hand), "on_hand": float(found[0]), "commit": float(found[1])}
+
+    def commit_stock(self, connection: Connection, item_no: str, loc: str, quantity: Decimal) -> None:
+        """Set goods of an order aside."""
+        if self.orders_commit_stock:
+            self._move(connection, item_no, loc, commit=quantity)
+
+    def hand_over(self, connection: Connection, item_no: str, loc: str, quantity: Decimal) -> None:
+        """Take goods of a ticket off the shelf; a quantity below 0 puts them back."""
+        self._move(connection, item_no, loc, on_hand=-quantity)
+
+    def create_customer(self, given: Mapping[str, Any], *, actor: str, workgroup: str = "1") -> str:
+        """Enter a customer: the workgroup's next number and its template's defaults, unless a number is given."""
+        with self.engine.begin() as connection:
+            group = connection.execute(
+                select(t.workgroup).where(t.workgroup.c.WRKGRP_ID == workgroup).with_for_update()
+            ).mappings().first()
+            template = group and connection.execute(
+                select(t.customer).where(t.customer.c.CUST_NO == group["TMPLT_CUST_NO"])
+            ).mappings().first()
+            if not group or not template:
+                raise Refused(500, "ERROR_UNKNOWN", "Unknown error")  # As the real one: it does not say why (§8).
+            number = str(given.get("CUST_NO") or group["NXT_CUST_NO"])
+            if not given.get("CUST_NO"):
+                following = update(t.workgroup).where(t.workgroup.c.WRKGRP_ID == workgroup)
+                connection.execute(following.values(NXT_CUST_NO=group["NXT_CUST_NO"] + 1))
+            row = {name: template[name] for name in ("CUST_TYP", "TAX_COD", "CATEG_COD")}
+            row |= {"IS_ECOMM_CUST": "N"} | known_columns(t.customer, given)
+            row |= {"CUST_NO": number, "NAM": row.get("NAM") or _full_name(row)}
+            row["NAM_UPR"] = row["NAM"].upper()
+            connection.execute(t.customer.insert(), [row])
+        self.journal.append(SYSTEM, actor, "customer", number, email=row.get("EMAIL_ADRS_1"), created=True)
+        return number
+
+    def change_customer(self, cust_no: str, given: Mapping[str, Any], *, actor: str) -> None:
+        """Change some columns of a customer."""
+        with self.engine.begin() as connection:
+            changes = known_columns(t.customer, given)
+            changed = connection.execute(update(t.customer).where(t.customer.c.CUST_NO == cust_no).values(changes))
+            if changed.rowcount == 0:
+                raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Customer {cust_no} not found")
+        self.journal.append(SYSTEM, actor, "customer", cust_no, changed=sorted(changes))
+
+    def create_item(self, given: Mapping[str, Any], *, stock: Mapping[str, Decimal]) -> None:
+        """Enter an item and what there is of it at each location."""
+        with self.engine.begin() as connection:
+            row = {"ITEM_TYP": "I", "STAT": "A", "IS_ECOMM_ITEM": "Y", "PRC_DECS": 2, "QTY_DECS": 0}
+            connection.execute(t.item.insert(), [row | known_columns(t.item, given)])
+            for loc, quantity in stock.items():
+                shelf = {"ITEM_NO": given["ITEM_NO"], "LOC_ID": loc, "QTY_ON_HND": quantity, "QTY_COMMIT": 0}
+                connection.execute(t.inventory.insert(), [shelf])
+        self.journal.append(SYSTEM, "staff", "item", given["ITEM_NO"])
+
+    def post_document(self, doc_id: int) -> None:
+        """Post a document: its header moves to the history tables."""
+        with self.engine.begin() as connection:
+            row = connection.execute(select(t.document).where(t.document.c.DOC_ID == doc_id)).mappings().first()
+            if row is None:
+                raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Document {doc_id} not found")
+            target = t.posted_order if row["DOC_TYP"] == "O" else t.posted_ticket
+            connection.execute(target.insert(), [dict(row)])
+            connection.execute(t.document.delete().where(t.document.c.DOC_ID == doc_id))
+        self.journal.append(SYSTEM, "staff", "posting", doc_id)
+
+    def state(self) -> dict[str, Any]:
+        """Give what stands in the books: inventory, customers, documents with all their parts."""
+        with self.engine.connect() as connection:
+            shelves: dict[str, Any] = {}
+            for row in connection.execute(select(t.inventory)).mappings():
+                figures = {"on_hand": float(row["QTY_ON_HND"]), "commit": float(row["QTY_COMMIT"])}
+                shelves.setdefault(row["ITEM_NO"], {})[row["LOC_ID"]] = figures
+            columns = [t.customer.c[name] for name in ("CUST_NO", "EMAIL_ADRS_1", "EMAIL_ADRS_2", "IS_ECOMM_CUST", "NAM")]
+            customers = [dict(row) for row in connection.execute(select(*columns)).mappings()]
+            documents = [
+                {**plain(row), "posted": table is not t.document}
+                for table in (t.document, t.posted_ticket, t.posted_order)
+                for row in connection.execute(select(table)).mappings()
+            ]
+            parts = {name: children(connection, table) for name, table in PARTS.items()}
+            for one in documents:
+                one.update({name: found.get(one["DOC_ID"], []) for name, found in parts.items()})
+        return {"inventory": shelves, "customers": customers, "documents": documents}
+
+
+PARTS: dict[str, Table] = {
+    "lines": t.line,
+    "payments": t.payment,
+    "misc": t.misc,
+    "taxes": t.tax,
+    "totals": t.totals,
+    "notes": t.document_note,
+}
+
+
+def children(connection: Connection, table: Table) -> dict[int, list[dict[str, Any]]]:
+    """Give a child table's rows by document."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in connection.execute(select(table).order_by(*table.primary_key)).mappings():
+        found.setdefault(row["DOC_ID"], []).append(plain(row))
+    return found
+
+
+def plain(row: RowMapping) -> dict[str, Any]:
+    """Give a row as JSON can hold it: decimals as numbers, times as text, change columns left out."""
+    return {
+        name: float(value) if isinstance(value, Decimal) else value.isoformat() if hasattr(value, "isoformat") else value
+        for name, value in row.items()
+        if name not in {"ROW_TS", "RS_UTC_DT", "LST_MAINT_DT", "LST_MAINT_USR_ID"}
+    }
+
+
+def next_number(connection: Connection, sequence: str) -> int:
+    """Draw the next number of a sequence."""
+    number: int = connection.execute(select(func.nextval(sequence))).scalar_one()
+    return number
+
+
+def known_columns(table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what the table has; texts are cut to their column, as Counterpoint's own screens do."""
+    kept = {}
+    for name, value in given.items():
+        if name in table.c and name not in {"ROW_TS", "RS_UTC_DT", "LST_MAINT_DT"}:
+            length = getattr(table.c[name].type, "length", None)
+            kept[name] = value[:length] if length and isinstance(value, str) else value
+    return kept
+
+
+def _full_name(row: Mapping[str, Any]) -> str:
+    return f"{row.get('FST_NAM') or ''} {row.get('LST_NAM') or ''}".strip()[:40]

@@ -1,0 +1,237 @@
+"""Counterpoint's tables, as far as they are needed, on PostgreSQL (columns and lengths: docs/facts/counterpoint.md).
+
+Beside them stand the three tables of ours that a shop's database gets too: queue, cursor and claims.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Identity,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+)
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData()
+Kind = TypeEngine[Any]
+
+MONEY = Numeric(15, 4)
+FLAG = String(1)
+
+
+def _table(name: str, keys: dict[str, Kind], columns: dict[str, Kind]) -> Table:
+    """Make a table with Counterpoint's change columns behind its own."""
+    own = [Column(key, kind, primary_key=True) for key, kind in keys.items()]
+    own += [Column(column, kind) for column, kind in columns.items()]
+    change: dict[str, Kind] = {"LST_MAINT_DT": DateTime(), "LST_MAINT_USR_ID": String(10)}
+    change |= {"RS_UTC_DT": DateTime(), "ROW_TS": BigInteger()}
+    return Table(name, metadata, *own, *(Column(column, kind) for column, kind in change.items()))
+
+
+def _texts(length: int, *names: str) -> dict[str, Kind]:
+    return {name: String(length) for name in names}
+
+
+CUSTOMER_COLUMNS: dict[str, Kind] = {
+    **_texts(40, "NAM", "NAM_UPR", "ADRS_1", "ADRS_2", "ADRS_3"),
+    **_texts(25, "FST_NAM_UPR", "LST_NAM", "LST_NAM_UPR", "PHONE_1", "PHONE_2", "MBL_PHONE_1"),
+    **_texts(15, "FST_NAM", "ZIP_COD"),
+    **_texts(50, "EMAIL_ADRS_1", "EMAIL_ADRS_2", "COMMNT"),
+    **_texts(20, "CITY", "CNTRY"),
+    **_texts(10, "STATE", "CATEG_COD", "STR_ID", "TAX_COD", "LOY_PGM_COD", "SLS_REP", "TERMS_COD"),
+    **{name: FLAG for name in ("CUST_TYP", "CUST_NAM_TYP", "IS_ECOMM_CUST", "INCLUDE_IN_MARKETING_MAILOUTS")},
+    **_texts(30, "PROF_ALPHA_1", "PROF_ALPHA_2"),
+    "LOY_PTS_BAL": Integer(),
+    "TOT_LOY_PTS_EARND": Integer(),
+    "TOT_LOY_PTS_RDM": Integer(),
+    "TOT_LOY_PTS_ADJ": Integer(),
+    "LST_SAL_DAT": DateTime(),
+}
+customer = _table("AR_CUST", {"CUST_NO": String(15)}, CUSTOMER_COLUMNS)
+note = _table("AR_CUST_NOTE", {"CUST_NO": String(15), "NOTE_ID": String(20)}, _texts(200, "NOTE_TXT"))
+address = _table(
+    "AR_SHIP_ADRS",
+    {"CUST_NO": String(15), "SHIP_ADRS_ID": String(10)},
+    _texts(40, "NAM", "ADRS_1", "ADRS_2", "CITY", "STATE", "ZIP_COD", "CNTRY", "PHONE_1", "EMAIL_ADRS_1"),
+)
+item = _table(
+    "IM_ITEM",
+    {"ITEM_NO": String(20)},
+    {
+        **_texts(250, "DESCR", "LONG_DESCR"),
+        **_texts(10, "CATEG_COD", "SUBCAT_COD", "STK_UNIT"),
+        **{name: FLAG for name in ("ITEM_TYP", "TRK_METH", "STAT", "IS_TXBL", "IS_ECOMM_ITEM")},
+        "QTY_DECS": Integer(),
+        "PRC_DECS": Integer(),
+        "PRC_1": MONEY,
+        "REG_PRC": MONEY,
+        "LST_COST": MONEY,
+        "BARCOD": String(30),
+    },
+)
+inventory = _table(
+    "IM_INV",
+    {"ITEM_NO": String(20), "LOC_ID": String(10)},
+    {name: MONEY for name in ("QTY_ON_HND", "QTY_COMMIT", "QTY_ON_PO", "QTY_ON_ORD", "MIN_QTY", "MAX_QTY")},
+)
+HEADER: dict[str, Kind] = {
+    "DOC_TYP": FLAG,
+    "TKT_TYP": FLAG,
+    **_texts(10, "STR_ID", "STA_ID", "DRW_ID", "TAX_COD", "NORM_TAX_COD", "USR_ID", "STK_LOC_ID", "PRC_LOC_ID"),
+    **_texts(15, "TKT_NO", "CUST_NO"),
+    "CUST_PO_NO": String(20),
+    "TKT_DT": DateTime(),
+    "ORD_LINS": Integer(),
+    "SAL_LINS": Integer(),
+}
+document = _table("PS_DOC_HDR", {"DOC_ID": BigInteger()}, HEADER)
+posted_ticket = _table("PS_TKT_HIST", {"DOC_ID": BigInteger()}, HEADER)
+posted_order = _table("PS_ORD_HIST", {"DOC_ID": BigInteger()}, HEADER)
+profile = _table("PS_DOC_HDR_PROF", {"DOC_ID": BigInteger()}, _texts(30, "PROF_ALPHA_1", "PROF_ALPHA_2"))
+totals = _table(
+    "PS_DOC_HDR_TOT",
+    {"DOC_ID": BigInteger(), "TOT_TYP": FLAG},
+    {name: MONEY for name in ("SUB_TOT", "TAX_AMT", "NORM_TAX_AMT", "TOT_MISC", "TOT", "TOT_TND", "AMT_DUE")},
+)
+line = _table(
+    "PS_DOC_LIN",
+    {"DOC_ID": BigInteger(), "LIN_SEQ_NO": Integer()},
+    {
+        "LIN_TYP": FLAG,
+        "ITEM_NO": String(20),
+        "DESCR": String(250),
+        "STK_LOC_ID": String(10),
+        "USR_ENTD_PRC": FLAG,
+        **{name: MONEY for name in ("QTY_SOLD", "PRC", "REG_PRC", "EXT_PRC", "GROSS_EXT_PRC")},
+    },
+)
+payment = _table(
+    "PS_DOC_PMT",
+    {"DOC_ID": BigInteger(), "PMT_SEQ_NO": Integer()},
+    {"PAY_COD": String(10), "PAY_COD_TYP": FLAG, "AMT": MONEY, "FINAL_PMT": FLAG},
+)
+tax = _table(
+    "PS_DOC_TAX",
+    {"DOC_ID": BigInteger(), "TAX_SEQ_NO": Integer()},
+    {"AUTH_COD": String(10), "RUL_COD": String(10), "TAX_DOC_PART": FLAG, "TAX_AMT": MONEY, "TOT_TXBL_AMT": MONEY},
+)
+misc = _table(
+    "PS_DOC_HDR_MISC_CHRG",
+    {"DOC_ID": BigInteger(), "TOT_TYP": FLAG, "MISC_CHRG_NO": String(1)},
+    {"MISC_TYP": FLAG, "MISC_AMT": MONEY},
+)
+document_note = _table(
+    "PS_DOC_NOTE", {"DOC_ID": BigInteger(), "NOTE_SEQ_NO": Integer()}, {"NOTE_ID": String(20), "NOTE": String(500)}
+)
+contact = _table(
+    "PS_DOC_CONTACT",
+    {"DOC_ID": BigInteger(), "CONTACT_ID": Integer()},
+    _texts(50, "NAM", "ADRS_1", "ADRS_2", "CITY", "STATE", "ZIP_COD", "CNTRY", "PHONE_1", "EMAIL_ADRS_1"),
+)
+pay_code = _table("SY_PAY_COD", {"PAY_COD": String(10)}, {"DESCR": String(30), "PAY_TYP": FLAG})
+workgroup = _table(
+    "SY_WRKGRP", {"WRKGRP_ID": String(10)}, {"NXT_CUST_NO": BigInteger(), "TMPLT_CUST_NO": String(15)}
+)
+store = _table("PS_STR", {"STR_ID": String(10)}, {"DESCR": String(30), "STK_LOC_ID": String(10)})
+station = _table("PS_STA", {"STR_ID": String(10), "STA_ID": String(10)}, {"DESCR": String(30)})
+location = _table("IM_LOC", {"LOC_ID": String(10)}, {"DESCR": String(30)})
+database = _table("DB_CTL", {"DB_ID": Integer()}, {"DB_VER": String(20)})
+
+# Ours. On SQL Server the same three stand under the same names (docs/facts/sql-server.md 5.2 and 5.5).
+queue = Table(
+    "USR_CF_QUEUE",
+    metadata,
+    Column("SEQ", BigInteger, Identity(), primary_key=True),
+    Column("TBL", String(128), nullable=False),
+    Column("K", String(200), nullable=False),
+    Column("OP", String(1), nullable=False),
+    Column("AT_UTC", DateTime, nullable=False),
+)
+cursor = Table(
+    "USR_CF_CURSOR",
+    metadata,
+    Column("TBL", String(128), primary_key=True),
+    Column("VER", BigInteger, nullable=False),
+    Column("AT_UTC", DateTime, nullable=False),
+)
+claim = Table(
+    "USR_CF_CLAIM",
+    metadata,
+    Column("CLAIM_KEY", String(200), primary_key=True),
+    Column("STATE", String(10), nullable=False),
+    Column("REMOTE", String(60)),
+    Column("AT_UTC", DateTime, nullable=False),
+)
+
+TRACKED = (customer, item, inventory, document)
+
+# The trigger in the till's transaction: one insert, and housekeeping columns alone are no change (counterpoint 1).
+TRIGGERS = """
+CREATE SEQUENCE IF NOT EXISTS row_ts;
+CREATE OR REPLACE FUNCTION set_row_ts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW."ROW_TS" := nextval('row_ts');
+  NEW."RS_UTC_DT" := timezone('utc', clock_timestamp());
+  NEW."LST_MAINT_DT" := timezone('utc', clock_timestamp());
+  RETURN NEW;
+END $$;
+CREATE OR REPLACE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  noise text[] := ARRAY['ROW_TS', 'RS_UTC_DT', 'RS_STAT', 'LST_MAINT_DT', 'LST_MAINT_USR_ID', 'LST_LCK_DT'];
+  row jsonb := to_jsonb(COALESCE(NEW, OLD));
+BEGIN
+  IF TG_OP = 'UPDATE' AND to_jsonb(NEW) - noise = to_jsonb(OLD) - noise THEN RETURN NULL; END IF;
+  INSERT INTO "USR_CF_QUEUE" ("TBL", "K", "OP", "AT_UTC") VALUES (
+    TG_TABLE_NAME,
+    (SELECT jsonb_agg(row ->> key ORDER BY at)::text FROM unnest(TG_ARGV) WITH ORDINALITY AS keys (key, at)),
+    left(TG_OP, 1), timezone('utc', clock_timestamp()));
+  RETURN NULL;
+END $$;
+"""
+
+
+def create(engine: Engine) -> None:
+    """Create every table, its triggers and the rows a fresh company has."""
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(TRIGGERS)
+        for table in metadata.tables.values():
+            if "ROW_TS" in table.c:
+                connection.exec_driver_sql(_trigger(table.name, "BEFORE INSERT OR UPDATE", "set_row_ts()"))
+        for table in TRACKED:
+            keys = ", ".join(f"'{column.name}'" for column in table.primary_key)
+            connection.exec_driver_sql(_trigger(table.name, "AFTER INSERT OR UPDATE OR DELETE", f"note_change({keys})"))
+        connection.exec_driver_sql("CREATE SEQUENCE IF NOT EXISTS doc_id START 100001")
+        connection.exec_driver_sql("CREATE SEQUENCE IF NOT EXISTS ticket_no START 5001")
+        connection.exec_driver_sql('CREATE INDEX ON "AR_CUST" (lower("EMAIL_ADRS_1"))')
+        connection.exec_driver_sql('CREATE INDEX ON "PS_DOC_HDR" ("CUST_PO_NO")')
+        _fill(connection)
+
+
+def _trigger(table: str, when: str, function: str) -> str:
+    name = f"{table}_{function.split('(')[0]}"
+    return f'CREATE TRIGGER "{name}" {when} ON "{table}" FOR EACH ROW EXECUTE FUNCTION {function}'
+
+
+def _fill(connection: Connection) -> None:
+    """Enter what every company has: a workgroup with its template, stores, stations, locations, pay codes."""
+    execute = connection.execute
+    execute(database.insert(), [{"DB_ID": 1, "DB_VER": "8.5.7.2"}])
+    execute(customer.insert(), [{"CUST_NO": "TEMPLATE", "NAM": "Template", "CUST_TYP": "C", "TAX_COD": "TAX"}])
+    execute(customer.insert(), [{"CUST_NO": "CASH", "NAM": "Walk-in", "CUST_TYP": "C", "IS_ECOMM_CUST": "N"}])
+    execute(workgroup.insert(), [{"WRKGRP_ID": "1", "NXT_CUST_NO": 200001, "TMPLT_CUST_NO": "TEMPLATE"}])
+    execute(location.insert(), [{"LOC_ID": "MAIN", "DESCR": "Main street"}, {"LOC_ID": "WH2", "DESCR": "Warehouse"}])
+    stores = [("MAIN", "The shop"), ("WEBN", "Web store north"), ("WEBS", "Web store south")]
+    execute(store.insert(), [{"STR_ID": no, "DESCR": what, "STK_LOC_ID": "MAIN"} for no, what in stores])
+    execute(station.insert(), [{"STR_ID": no, "STA_ID": "1", "DESCR": what} for no, what in stores])
+    codes = [("CASH", "Cash", "B"), ("CARD", "Card", "E"), ("COD", "On delivery", "B"), ("GIFT", "Gift card", "G")]
+    execute(pay_code.insert(), [{"PAY_COD": code, "DESCR": what, "PAY_TYP": kind} for code, what, kind in codes])
+

@@ -1,0 +1,127 @@
+"""A shop that looks real, generated from a seed: customers with near-duplicates, items, and what the web stores have.
+
+Nobody in it exists: the names are put together from common ones, the addresses end in example domains.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine
+
+from sandbox.counterpoint import tables as t
+
+FIRST = "Ana Ben Carla David Emma Felix Grace Henry Iris Jonas Karin Leo Mia Noah Olga Paul Rosa Sam Tina Victor".split()
+LAST = "Adler Brook Carter Dunn Evans Fischer Garcia Hughes Irwin Jones Keller Lopez Meyer Novak Owens Parker".split()
+CITIES = [("Springfield", "IL", "62701"), ("Portland", "OR", "97201"), ("Austin", "TX", "78701"), ("Salem", "MA", "01970")]
+THINGS = "Mug Lamp Scarf Kettle Basket Candle Puzzle Journal Teapot Blanket Vase Clock Apron Tray Pillow Board".split()
+KINDS = "Oak Linen Copper Blue Large Small Striped Classic Enamel Woven Glass Winter Garden Travel".split()
+CATEGORIES = ("KITCHEN", "HOME", "GIFTS", "PAPER")
+STORES = ("north", "south")
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Rows for Counterpoint's tables, and what each store begins with."""
+
+    customers: list[dict[str, Any]]
+    items: list[dict[str, Any]]
+    shelves: list[dict[str, Any]]
+    accounts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # Of each store: what /_sandbox/load takes.
+    products: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def generate(seed: int, *, customers: int = 2000, items: int = 500) -> Shop:
+    """Generate a shop; the same seed gives the same shop."""
+    dice = random.Random(seed)
+    people = list(_customers(dice, customers))
+    things = [_item(dice, number) for number in range(1, items + 1)]
+    shelves = [
+        {"ITEM_NO": thing["ITEM_NO"], "LOC_ID": loc, "QTY_ON_HND": dice.randint(low, high), "QTY_COMMIT": 0}
+        for thing in things
+        for loc, low, high in (("MAIN", 15, 120), ("WH2", 0, 40))
+    ]
+    shop = Shop(people, things, shelves)
+    for store in STORES:
+        known = [one for one in people if one["EMAIL_ADRS_1"] and one["IS_ECOMM_CUST"] == "Y" and dice.random() < 0.5]
+        strangers = [_account(dice, f"{store}{number}") for number in range(customers // 20)]
+        shop.accounts[store] = [_as_account(one) for one in known] + strangers
+        shop.products[store] = [_as_product(thing) for thing in things if thing["IS_ECOMM_ITEM"] == "Y"]
+    return shop
+
+
+def _customers(dice: random.Random, count: int) -> Iterator[dict[str, Any]]:
+    for number in range(1, count + 1):
+        one = _customer(dice, number)
+        yield one
+        if number % 50 == 0:  # The same person once more, as a hurried clerk typed her.
+            twin = one | {"CUST_NO": str(50_000 + number), "FST_NAM": one["FST_NAM"][:1], "PHONE_1": one["PHONE_1"]}
+            yield twin | {"EMAIL_ADRS_1": None if number % 100 else one["EMAIL_ADRS_1"], "NAM": f"{one['FST_NAM'][:1]} {one['LST_NAM']}"}
+
+
+def _customer(dice: random.Random, number: int) -> dict[str, Any]:
+    first, last = dice.choice(FIRST), dice.choice(LAST)
+    city, state, postcode = dice.choice(CITIES)
+    email: str | None = f"{first}.{last}{number}@example.com".lower()
+    if number % 7 == 0:
+        email = None
+    elif number % 41 == 0:
+        email = "noemail@example.com"
+    elif number % 53 == 0:
+        email = f"family.{last}@example.org".lower()  # A family on one address.
+    return {
+        "CUST_NO": str(10_000 + number),
+        "FST_NAM": first,
+        "LST_NAM": last,
+        "NAM": f"{first} {last}",
+        "EMAIL_ADRS_1": email.upper() if email and number % 13 == 0 else email,
+        "PHONE_1": f"555-{dice.randint(200, 999)}-{dice.randint(1000, 9999)}",
+        "ADRS_1": f"{dice.randint(1, 999)} {dice.choice(KINDS)} Street",
+        "CITY": city,
+        "STATE": state,
+        "ZIP_COD": postcode,
+        "CNTRY": "US",
+        "CUST_TYP": "C",
+        "IS_ECOMM_CUST": "Y" if email and number % 3 == 0 else "N",
+    }
+
+
+def _item(dice: random.Random, number: int) -> dict[str, Any]:
+    price = dice.randint(199, 19_999) / 100
+    return {
+        "ITEM_NO": f"ITM{number:04d}",
+        "DESCR": f"{dice.choice(KINDS)} {dice.choice(THINGS)}",
+        "CATEG_COD": dice.choice(CATEGORIES),
+        "ITEM_TYP": "I",
+        "TRK_METH": "N",
+        "STAT": "A",
+        "IS_TXBL": "Y",
+        "IS_ECOMM_ITEM": "N" if number % 10 == 0 else "Y",
+        "QTY_DECS": 0,
+        "PRC_DECS": 4 if number % 25 == 0 else 2,
+        "PRC_1": price,
+        "REG_PRC": price,
+    }
+
+
+def _account(dice: random.Random, name: str) -> dict[str, Any]:
+    first, last = dice.choice(FIRST), dice.choice(LAST)
+    return {"email": f"{first}.{last}.{name}@example.net".lower(), "first_name": first, "last_name": last}
+
+
+def _as_account(row: dict[str, Any]) -> dict[str, Any]:
+    return {"email": row["EMAIL_ADRS_1"].lower(), "first_name": row["FST_NAM"], "last_name": row["LST_NAM"]}
+
+
+def _as_product(thing: dict[str, Any]) -> dict[str, Any]:
+    price = f"{thing['PRC_1']:.2f}"
+    return {"sku": thing["ITEM_NO"], "name": thing["DESCR"], "regular_price": price, "stock_quantity": 0}
+
+
+def fill_counterpoint(engine: Engine, shop: Shop) -> None:
+    """Enter the shop into Counterpoint's tables."""
+    with engine.begin() as connection:
+        connection.execute(t.customer.insert(), shop.customers)
+        connection.execute(t.item.insert(), shop.items)
+        connection.execute(t.inventory.insert(), shop.shelves)

@@ -1,0 +1,147 @@
+"""What an order comes to: lines, the coupon's discount on them, taxes, shipping. Rounded to the cent."""
+
+import json
+from collections.abc import Mapping
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from typing import Any
+
+from sandbox.woocommerce.store import Row, Store
+
+CENT = Decimal("0.01")
+
+
+def cents(text: str) -> int:
+    """Give an amount in cents."""
+    return int((Decimal(text) * 100).to_integral_value())
+
+
+def line(store: Store, product: Row | None, quantity: int, price: Decimal) -> Row:
+    """Give one line item, before discount and tax. A product that is gone has the id 0."""
+    total = (price * quantity).quantize(CENT, ROUND_HALF_UP)
+    row: Row = {"id": store.next_id(), "quantity": quantity, "price": float(price)}
+    row["name"] = product["name"] if product else "A product that is gone"
+    row |= {
+        "product_id": product["id"] if product else 0,
+        "variation_id": 0,
+        "sku": product["sku"] if product else "",
+    }
+    row |= {"subtotal": f"{total}", "total": f"{total}", "subtotal_tax": "0.00", "total_tax": "0.00"}
+    row |= {"tax_class": "", "taxes": [], "meta_data": []}
+    return row | ({"global_unique_id": ""} if store.is_new else {})
+
+
+def discount(store: Store, row: Row, coupon: Row) -> None:
+    """Take the coupon off the lines (W-61) and name it on the order."""
+    parts = _parts(row["line_items"], coupon)
+    for one, part in zip(row["line_items"], parts, strict=True):
+        one["total"] = f"{Decimal(one['subtotal']) - part:.2f}"
+        one["price"] = float(Decimal(one["total"]) / (one["quantity"] or 1))
+    said: Row = {"id": store.next_id(), "code": coupon["code"], "discount": f"{sum(parts, Decimal(0)):.2f}"}
+    said |= {"discount_tax": "0.00", "meta_data": [_coupon_meta(store, coupon)]}
+    if store.is_new:
+        said |= {"discount_type": coupon["discount_type"], "nominal_amount": float(coupon["amount"])}
+        said["free_shipping"] = False
+    row["coupon_lines"] = [said]
+    row["discount_total"] = said["discount"]
+
+
+def _parts(lines: list[Row], coupon: Row) -> list[Decimal]:
+    """Give each line's part: a share of it, so much a piece, or so much for the whole cart."""
+    amount = Decimal(coupon["amount"])
+    prices = [Decimal(one["subtotal"]) for one in lines]
+    match coupon["discount_type"]:
+        case "percent":
+            return [(price * amount / 100).quantize(CENT, ROUND_HALF_UP) for price in prices]
+        case "fixed_product":
+            return [min(price, amount * one["quantity"]) for price, one in zip(prices, lines, strict=True)]
+        case _:
+            return _spread(min(amount, sum(prices, Decimal(0))), prices)
+
+
+def _spread(amount: Decimal, prices: list[Decimal]) -> list[Decimal]:
+    """Spread an amount by price; the first lines take the cents that are left."""
+    whole = sum(prices, Decimal(0))
+    if not whole:
+        return [Decimal(0) for _ in prices]
+    parts = [(amount * price / whole).quantize(CENT, ROUND_FLOOR) for price in prices]
+    left = amount - sum(parts, Decimal(0))
+    for at, price in enumerate(prices):
+        if left > 0 and parts[at] < price:
+            parts[at] += CENT
+            left -= CENT
+    return parts
+
+
+def _coupon_meta(store: Store, coupon: Row) -> Row:
+    """Give the coupon's meta entry, in the form of this version."""
+    shown = {name: value for name, value in coupon.items() if not name.startswith("_")}
+    if not store.is_new:
+        return {"id": store.next_id(), "key": "coupon_data", "value": shown}
+    info = json.dumps([coupon["id"], coupon["code"], coupon["discount_type"], float(coupon["amount"])])
+    return {"id": store.next_id(), "key": "coupon_info", "value": info}
+
+
+def tax(store: Store, row: Row, percent: Decimal) -> None:
+    """Charge a tax on lines and shipping, on top of the prices, each rounded to the cent."""
+    rate, shipping = store.next_id(), row["shipping_lines"]
+    for one in row["line_items"]:
+        before, after = _share(one["subtotal"], percent), _share(one["total"], percent)
+        one |= {
+            "subtotal_tax": before,
+            "total_tax": after,
+            "taxes": [{"id": rate, "total": after, "subtotal": before}],
+        }
+    for one in shipping:
+        part = _share(one["total"], percent)
+        one |= {"total_tax": part, "taxes": [{"id": rate, "total": part, "subtotal": ""}]}
+    said: Row = {
+        "id": store.next_id(),
+        "rate_code": "US-TAX-1",
+        "rate_id": rate,
+        "label": "Tax",
+        "compound": False,
+    }
+    said |= {
+        "tax_total": _sum(row["line_items"], "total_tax"),
+        "shipping_tax_total": _sum(shipping, "total_tax"),
+    }
+    row["tax_lines"] = [said | {"rate_percent": float(percent), "meta_data": []}]
+
+
+def _share(text: str, percent: Decimal) -> str:
+    return f"{(Decimal(text) * percent / 100).quantize(CENT, ROUND_HALF_UP)}"
+
+
+def _sum(rows: list[Row], name: str) -> str:
+    return f"{sum((Decimal(one[name]) for one in rows), Decimal(0)):.2f}"
+
+
+def shipping_line(store: Store, given: Mapping[str, Any]) -> Row:
+    """Give one shipping line."""
+    row: Row = {
+        "id": store.next_id(),
+        "method_id": "flat_rate",
+        "instance_id": "1",
+        "total_tax": "0.00",
+        "taxes": [],
+    }
+    title = str(given.get("method_title") or "Flat rate")
+    return row | {
+        "method_title": title,
+        "total": f"{Decimal(str(given.get('total') or 0)):.2f}",
+        "meta_data": [],
+    }
+
+
+def add_up(row: Row) -> None:
+    """Enter the order's totals."""
+    lines, shipping = row["line_items"], row["shipping_lines"]
+    row["shipping_total"], row["shipping_tax"] = _sum(shipping, "total"), _sum(shipping, "total_tax")
+    row["cart_tax"] = _sum(lines, "total_tax")
+    row["total_tax"] = f"{Decimal(row['cart_tax']) + Decimal(row['shipping_tax']):.2f}"
+    before = Decimal(_sum(lines, "subtotal_tax"))
+    row["discount_tax"] = f"{before - Decimal(row['cart_tax']):.2f}"
+    for one in row["coupon_lines"]:
+        one["discount_tax"] = row["discount_tax"]
+    net = Decimal(_sum(lines, "total")) + Decimal(row["shipping_total"])
+    row["total"] = f"{net + Decimal(row['total_tax']):.2f}"

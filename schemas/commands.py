@@ -1,0 +1,114 @@
+"""Commands: what a consumer shall make so in its system. A command states what is wanted, never a difference."""
+
+import hashlib
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from schemas.records import Address
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", omit_defaults=True):
+    pass
+
+
+class SetStock(_Body, frozen=True, kw_only=True, tag="set_stock"):
+    """Offer so many of one product."""
+
+    sku: str
+    product_id: str
+    quantity: int  # At least 0.
+
+    def __post_init__(self) -> None:
+        if self.quantity < 0:
+            raise ValueError(f"quantity must not be below 0, got {self.quantity}")
+
+
+class CreateCustomer(_Body, frozen=True, kw_only=True, tag="create_customer"):
+    """Have a customer with this e-mail address, flagged e-commerce: found, or else created."""
+
+    email: str
+    first_name: str = ""
+    last_name: str = ""
+    phone: str = ""
+    billing: Address = Address()
+
+
+class DocumentLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of a document. quantity * price, rounded, is `net`."""
+
+    item_no: str
+    description: str
+    quantity: int
+    price: Decimal  # Net, for one.
+    regular_price: Decimal
+    net: int  # Minor units, for the whole line.
+
+
+class DocumentTax(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One tax of a document, on the store's own authority and rule."""
+
+    authority: str
+    rule: str
+    tax: int
+    taxable: int
+
+
+class DocumentPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One tender. A captured one is a deposit."""
+
+    pay_code: str
+    amount: int
+    captured: bool
+
+
+class PlaceDocument(_Body, frozen=True, kw_only=True, tag="place_document"):
+    """Have one order document that carries this marker: found, or else placed."""
+
+    marker: str  # At most 12 characters (order-E.2).
+    order_hash: str  # Of the web order it was made from.
+    cust_no: str
+    store_no: str
+    station: str
+    drawer: str
+    user: str
+    tax_code: str
+    minor_digits: int
+    lines: tuple[DocumentLine, ...]
+    misc_charge_no: str
+    misc: int  # Shipping and fees.
+    taxes: tuple[DocumentTax, ...]
+    payments: tuple[DocumentPayment, ...]
+    total: int
+    bill_to: Address
+    ship_to: Address
+    notes: tuple[str, ...] = ()
+
+
+Body = SetStock | CreateCustomer | PlaceDocument
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One wanted row, released to its target."""
+
+    system: str  # The target.
+    task: str  # "inventories", "customers", "orders": one of the console's tasks.
+    key: str  # Of the wanted row, within system and task.
+    version: int  # Rises with every change of the wanted row; a consumer skips what is older than what it has seen.
+    hash: str  # Of the body.
+    reference: str  # Made before the first try and the same in every try.
+    body: Body
+    sent_at: datetime
+
+
+def body_hash(body: Body) -> str:
+    """Hash what is wanted: equal bodies, and only they, have equal hashes."""
+    return hashlib.sha256(msgspec.json.encode(body, order="deterministic")).hexdigest()[:32]
+
+
+def as_plain(body: Body) -> dict[str, Any]:
+    """Give a body as plain JSON values, for a log entry."""
+    plain: dict[str, Any] = msgspec.to_builtins(body)
+    return plain

@@ -1,0 +1,11 @@
+"""Ids as types of their own, so that mypy keeps one from being passed for another."""
+
+from typing import NewType
+
+SystemId = NewType("SystemId", str)  # "counterpoint", or a store's id from shop.yaml.
+StoreId = NewType("StoreId", SystemId)
+CustNo = NewType("CustNo", str)  # Counterpoint's customer number.
+ItemNo = NewType("ItemNo", str)  # Counterpoint's item number; a store's SKU.
+OurId = NewType("OurId", str)  # One customer, however many systems know him.
+
+COUNTERPOINT = SystemId("counterpoint")

@@ -1,0 +1,62 @@
+"""Outcomes: what a consumer did with one command. Heartbeats and cursors: how a connection and a producer stand."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from schemas.changes import NOTHING
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What became of one command.
+
+    applied: written. already: it was so. held: a person must look. rejected: this will never work.
+    waiting: it did not work now (its key waits, the rest goes on). skipped: a newer command was seen.
+    """
+
+    system: str
+    task: str
+    key: str
+    version: int
+    hash: str
+    result: Literal["applied", "already", "held", "rejected", "waiting", "skipped"]
+    message: str = ""  # What, which one, and what to do. Never a secret or personal data.
+    remote: dict[str, str] = {}  # Ids the target gave: {"cust_no": ...}, {"doc_id": ..., "deposit_doc_id": ...}.
+    request: msgspec.Raw = NOTHING  # The bodies, for the Log tab; personal data stays in the state database.
+    response: msgspec.Raw = NOTHING
+    took_s: float = 0.0
+    applied_at: datetime
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How one connection stands, as one process sees it."""
+
+    system: str
+    role: Literal["producer", "consumer"]
+    up: bool
+    since: datetime
+    seen_at: datetime
+    note: str = ""  # Why it is down.
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where one producer stands in one entity of its source."""
+
+    system: str
+    entity: str
+    position: int  # Of the last reading that was published whole.
+    value: str = ""  # The source's own cursor, as the producer wrote it.
+    at: datetime
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A message that will never work, where it was, and why."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: str  # The original, as text; bytes that are not UTF-8 are replaced.
+    reason: str
+    at: datetime

@@ -1,0 +1,133 @@
+"""Records as every system's `read` gives them: one shape for each thing, whoever it came from.
+
+Money is whole minor units of the order's currency (cents for USD), quantities are Decimal where a system allows
+fractions. Times are aware and UTC. A change of a field's meaning needs a new field: old messages stay readable.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What each record has."""
+
+    key: str  # The record's key in its own system; parts of a compound key joined by "|".
+    changed_at: datetime | None = None  # As the system says; None where it does not.
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A postal address with the person it is for."""
+
+    first_name: str = ""
+    last_name: str = ""
+    company: str = ""
+    line_1: str = ""
+    line_2: str = ""
+    city: str = ""
+    state: str = ""
+    postcode: str = ""
+    country: str = ""
+    phone: str = ""
+    email: str = ""
+
+
+class Customer(Record, frozen=True, kw_only=True):
+    """A customer of Counterpoint, or a customer account of a store."""
+
+    email: str | None = None  # Normalised; None where there is none.
+    first_name: str = ""
+    last_name: str = ""
+    phone: str = ""
+    is_ecommerce: bool = False  # Counterpoint's flag; a store's accounts are all true.
+    billing: Address | None = None
+
+
+class Item(Record, frozen=True, kw_only=True):
+    """An item of Counterpoint; `key` is its number and the stores' SKU."""
+
+    description: str = ""
+    is_ecommerce: bool = False
+    is_active: bool = True
+    price_decimals: int = 2  # Digits behind the point that a price of this item may have (PRC_DECS).
+    category: str = ""
+
+
+class Stock(Record, frozen=True, kw_only=True):
+    """What Counterpoint has of one item at one location."""
+
+    item_no: str
+    location: str
+    on_hand: Decimal
+    committed: Decimal
+
+
+class Product(Record, frozen=True, kw_only=True):
+    """A store's product; `key` is the store's id for it."""
+
+    sku: str
+    manages_stock: bool = False
+    stock: int | None = None  # None where the store does not manage its stock.
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One line of a web order, as the store recorded it."""
+
+    line_id: str
+    sku: str  # "" where the store knows no product for it any more.
+    name: str
+    quantity: int
+    regular: int  # Before discounts, net of tax, for the whole line.
+    net: int  # After discounts, net of tax, for the whole line.
+    tax: int
+
+
+class TaxLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One tax of an order: what was charged on lines and shipping together."""
+
+    name: str
+    tax: int
+
+
+class Coupon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A coupon of an order. Information only: its discount is in the lines already (W-61)."""
+
+    code: str
+    discount: int
+
+
+class Order(Record, frozen=True, kw_only=True):
+    """A web order; `key` is the store's id for it."""
+
+    number: str  # What the shopper was told.
+    status: Literal["draft", "pending", "on-hold", "processing", "completed", "cancelled", "refunded", "failed"]
+    currency: str
+    minor_digits: int  # Of the currency: 2 for USD, 0 for JPY.
+    account_id: str | None  # The store's customer id; None for a guest.
+    email: str | None
+    billing: Address
+    shipping_to: Address
+    lines: tuple[OrderLine, ...]
+    shipping: int  # Net of tax and of discounts.
+    fees: int  # Net of tax.
+    taxes: tuple[TaxLine, ...]
+    tax: int  # All of it, shipping's too.
+    total: int  # What the shopper pays.
+    coupons: tuple[Coupon, ...] = ()
+    is_paid: bool = False
+    payment_method: str = ""
+    placed_at: datetime
+
+
+class Document(Record, frozen=True, kw_only=True):
+    """A document of Counterpoint, header only; `key` is its DOC_ID."""
+
+    doc_type: str  # O order, T ticket, Q quote, H hold, L layaway.
+    ticket_no: str = ""
+    cust_no: str = ""
+    marker: str = ""  # What our orders carry in CUST_PO_NO.
+    store_no: str = ""
+    station: str = ""
+    stock_location: str = ""  # Where its lines are committed.
