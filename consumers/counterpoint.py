@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from counterflow import log
 from counterflow.clock import Clock
-from counterflow.errors import Held, Rejected, Transient
+from counterflow.errors import Broken, Held, Rejected, Transient
 from counterflow.systems.counterpoint import sql, write
 from counterflow.systems.counterpoint.client import CounterpointClient
 from counterflow.systems.counterpoint.dialects import app_lock
@@ -30,7 +30,7 @@ Remote = dict[str, str]
 class CounterpointTarget:
     """Carries out what Counterpoint shall have. See ports.Target."""
 
-    system = COUNTERPOINT
+    system: str = COUNTERPOINT
 
     def __init__(
         self, client: CounterpointClient, engine: Engine, *, clock: Clock, workgroup: str, server_timeout_s: float
@@ -89,56 +89,95 @@ class CounterpointTarget:
         """Find the customer with this e-mail, or create one, with nobody else between the two."""
         if len(wanted.email) > write.EMAIL_LENGTH:
             raise Held(f"the e-mail address has more than the {write.EMAIL_LENGTH} characters that Counterpoint keeps")
-        with self._locked(f"customer:{wanted.email}") as connection:
-            known = sql.customers_with_email(connection, wanted.email)
-            if len(known) > 1:
-                numbers = ", ".join(number for number, _ in known)
-                raise Held(f"{len(known)} customers have this e-mail address by now: {numbers}")
-            if known:
-                self._settle(f"customer:{wanted.email}", "done", known[0][0])
-                return "already", {"cust_no": known[0][0]}, {}
+        name = f"customer:{wanted.email.lower()}"
+        with self._locked(name) as connection:
+            number = self._known_customer(connection, wanted)
+            if not number:
+                self._claim(name)
+                # Looked at again: an earlier request may have been carried out just before its claim ran out.
+                number = self._known_customer(connection, wanted)
+            if number:
+                self._settle(name, "done", number)
+                return "already", {"cust_no": number}, {}
             payload = write.customer_payload(wanted, self._workgroup)
-            made = self._claimed(f"customer:{wanted.email}", lambda: self._client.create_customer(payload))
-            found = sql.customers_with_email(connection, wanted.email)
-            if made not in {number for number, _ in found}:
+            made: str = self._send(name, lambda: self._client.create_customer(payload))
+            if made not in {one for one, _ in sql.customers_with_email(connection, wanted.email)}:
                 raise Transient(f"customer {made} was created but is not seen yet in the database")
-            self._settle(f"customer:{wanted.email}", "done", made)
+            self._settle(name, "done", made)
         return "applied", {"cust_no": made}, {"request": payload, "response": {"CUST_NO": made}}
+
+    def _known_customer(self, connection: Connection, wanted: CreateCustomer) -> str | None:
+        """Give the one customer with this e-mail; None where there is none."""
+        known = sql.customers_with_email(connection, wanted.email)
+        if len(known) > 1:
+            numbers = ", ".join(number for number, _ in known)
+            raise Held(f"{len(known)} customers have this e-mail address by now: {numbers}")
+        return known[0][0] if known else None
 
     def _have_document(self, wanted: PlaceDocument) -> tuple[str, Remote, dict[str, Any]]:
         """Find the document with this marker, or place it; either way compare it with what is wanted."""
-        exchange: dict[str, Any] = {}
-        with self._locked(f"document:{wanted.marker}") as connection:
-            remote = self._find(connection, wanted)
-            result = "already"
+        name = f"document:{wanted.marker}"
+        with self._locked(name) as connection:
+            result, remote = "already", self._find(connection, wanted)
+            exchange: dict[str, Any] = {}
             if not remote:
-                payload = write.document_payload(wanted)
-                answer = self._claimed(f"document:{wanted.marker}", lambda: self._client.place_document(payload))
-                exchange, result = {"request": payload, "response": answer}, "applied"
-                remote = self._find(connection, wanted)
-                if not remote:
-                    raise Transient(f"document {wanted.marker} was placed but is not seen yet in the database")
-            self._settle(f"document:{wanted.marker}", "done", remote["doc_id"])
-        if remote.get("posted") != "yes":
-            different = write.differences(wanted, self._client.document(int(remote["doc_id"])))
-            if different:
-                raise Held(f"document {remote['doc_id']} is not what the order says: " + "; ".join(different))
+                result, remote, exchange = self._place(connection, name, wanted)
+            self._settle(name, "done", remote["doc_id"])
+        self._compare(wanted, remote)
         return result, remote, exchange
+
+    def _place(self, connection: Connection, name: str, wanted: PlaceDocument) -> tuple[str, Remote, dict[str, Any]]:
+        """Place a document that is not there; the lock is held."""
+        placed = sql.done_claim(connection, name)
+        if placed is not None:
+            raise Held(
+                f"document {placed} was placed as {wanted.marker} and is not found any more: "
+                "was it voided, or posted to a table that counterflow does not know?"
+            )
+        self._claim(name)
+        # Looked at again: an earlier request may have been carried out just before its claim ran out.
+        remote = self._find(connection, wanted)
+        if remote:
+            return "already", remote, {}
+        payload = write.document_payload(wanted)
+        answer = self._send(name, lambda: self._client.place_document(payload))
+        remote = self._find(connection, wanted)
+        if not remote:
+            raise Transient(f"document {wanted.marker} was placed but is not seen yet in the database")
+        return "applied", remote, {"request": payload, "response": answer}
+
+    def _compare(self, wanted: PlaceDocument, remote: Remote) -> None:
+        """Read the document back, and hold it where it is not what is wanted (order-E.12)."""
+        if remote.get("posted") == "yes":
+            return  # The REST server knows unposted ones only (counterpoint 8).
+        try:
+            different = write.differences(wanted, self._client.document(int(remote["doc_id"])))
+        except Rejected:
+            with sql.reading(self._engine, snapshot=False) as connection:
+                if self._find(connection, wanted).get("posted") == "yes":
+                    return  # Posted since we found it.
+            raise
+        if different:
+            raise Held(f"document {remote['doc_id']} is not what the order says: " + "; ".join(different))
 
     def _find(self, connection: Connection, wanted: PlaceDocument) -> Remote:
         """Look for our marker in open and posted documents; a paid order has a deposit ticket beside it."""
-        open_ones = sql.documents_with_marker(connection, wanted.marker, [sql.PS_DOC_HDR])
         others = [table for table in sql.document_tables(connection) if table is not sql.PS_DOC_HDR]
-        posted = sql.documents_with_marker(connection, wanted.marker, others)
-        orders = [doc for doc in open_ones + posted if doc[1] == "O"]
-        tickets = [doc for doc in open_ones + posted if doc[1] == "T"]
+        found = {one[0]: (*one, "no") for one in sql.documents_with_marker(connection, wanted.marker, [sql.PS_DOC_HDR])}
+        # The open ones were read first: a document that is posted meanwhile is seen twice, not never.
+        found |= {one[0]: (*one, "yes") for one in sql.documents_with_marker(connection, wanted.marker, others)}
+        orders = [found[number] for number in sorted(found) if found[number][1] == "O"]
+        tickets = [number for number in sorted(found) if found[number][1] == "T"]
         if len(orders) > 1:
-            raise Held(f"{len(orders)} order documents carry {wanted.marker}: {', '.join(str(doc[0]) for doc in orders)}")
+            numbers = ", ".join(str(one[0]) for one in orders)
+            raise Held(f"{len(orders)} order documents carry {wanted.marker}: {numbers}")
+        if tickets and not orders:
+            raise Held(f"ticket {tickets[0]} carries {wanted.marker}, but no order does: was the order voided?")
         if not orders:
             return {}
-        remote = {"doc_id": str(orders[0][0]), "cust_no": orders[0][2]}
-        remote |= {"posted": "yes"} if orders[0] in posted else {}
-        return remote | ({"deposit_doc_id": str(tickets[0][0])} if tickets else {})
+        doc_id, _, cust_no, posted = orders[0]
+        remote = {"doc_id": str(doc_id), "cust_no": cust_no} | ({"posted": posted} if posted == "yes" else {})
+        return remote | ({"deposit_doc_id": str(tickets[0])} if tickets else {})
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[Connection]:
@@ -147,15 +186,19 @@ class CounterpointTarget:
             app_lock(connection, f"counterflow:{name}")
             yield connection
 
-    def _claimed(self, name: str, send: Callable[[], Any]) -> Any:
-        """Commit a claim, send the request once, and settle the claim where the answer says that nothing was made."""
+    def _claim(self, name: str) -> None:
+        """Commit a claim before the request. Raises Transient while an earlier request may still take effect."""
         with sql.writing(self._engine) as own:
             wait_s = sql.take_claim(own, name, keep_out_s=self._server_timeout_s)
         if wait_s:
-            raise Transient(f"{name.partition(':')[0]}: an earlier request was never answered; looking again later", retry_after_s=wait_s)
+            text = f"{name.partition(':')[0]}: an earlier request was never answered; looking again later"
+            raise Transient(text, retry_after_s=wait_s)
+
+    def _send(self, name: str, send: Callable[[], Any]) -> Any:
+        """Send the claimed request once, and settle the claim where the answer says that nothing was made."""
         try:
             return send()
-        except Rejected:
+        except (Rejected, Broken):
             self._settle(name, "refused")
             raise
         except Transient as error:

@@ -35,7 +35,14 @@ class Runner:
     """Drives one target."""
 
     def __init__(
-        self, target: Target, consumer: KafkaConsumer, publisher: Publisher, *, prefix: str, clock: Clock, stop: threading.Event
+        self,
+        target: Target,
+        consumer: KafkaConsumer,
+        publisher: Publisher,
+        *,
+        prefix: str,
+        clock: Clock,
+        stop: threading.Event,
     ) -> None:
         self._target, self._consumer, self._publisher = target, consumer, publisher
         self._prefix, self._clock, self._stop = prefix, clock, stop
@@ -83,8 +90,19 @@ class Runner:
             if one.result in {"held", "rejected"}:
                 self._log.warning("not applied", task=one.task, key=one.key, result=one.result, why=one.message)
         # The offset goes last: whoever dies before it finds the same commands again, and finds them done.
-        if self._insist(lambda: self._publisher.publish([self._message(one) for one in outcomes]), "outcomes not published"):
-            self._insist(self._consumer.commit, "offsets not committed")
+        if self._insist(
+            lambda: self._publisher.publish([self._message(one) for one in outcomes]), "outcomes not published"
+        ):
+            self._commit()
+
+    def _commit(self) -> None:
+        """Commit what was reported. Refused during a rebalance, which only the next poll ends: what is not committed
+        comes again, and is found done.
+        """
+        try:
+            self._consumer.commit()
+        except KafkaError as error:
+            self._log.warning("offsets not committed", why=repr(error))
 
     def _sort(self, messages: Sequence[Any]) -> tuple[list[Command], list[Outcome]]:
         """Decode strictly, and keep the newest command of each row; an older one than any seen is skipped."""
@@ -165,7 +183,9 @@ class Runner:
         beat = Heartbeat(system=self._target.system, role="consumer", up=up, since=self._since, seen_at=now, note=note)
         key = f"{self._target.system}/consumer".encode()
         try:
-            self._publisher.publish([Message(topic=HEARTBEATS.named(self._prefix), key=key, value=msgspec.json.encode(beat))])
+            self._publisher.publish(
+                [Message(topic=HEARTBEATS.named(self._prefix), key=key, value=msgspec.json.encode(beat))]
+            )
         except Transient as error:
             self._log.warning("heartbeat not sent", why=str(error))
 

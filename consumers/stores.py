@@ -29,7 +29,9 @@ class StoreTarget:
         begun = self._clock.monotonic()
         stock = [(one, one.body) for one in commands if isinstance(one.body, SetStock)]
         others = [one for one in commands if not isinstance(one.body, SetStock)]
-        outcomes = [self._outcome(one, ("rejected", f"{self.system} cannot do {one.task}"), {}, begun) for one in others]
+        outcomes = [
+            self._outcome(one, ("rejected", f"{self.system} cannot do {one.task}"), {}, begun) for one in others
+        ]
         if not stock:
             return outcomes
         updates = [write.stock_update(body) for _, body in stock]
@@ -41,7 +43,9 @@ class StoreTarget:
         answers = {str(row.get("id")): row for row in rows}
         for (command, body), update in zip(stock, updates, strict=True):
             row = answers.get(body.product_id, {})
-            outcomes.append(self._outcome(command, write.stock_result(body, row), {"request": update, "response": row}, begun))
+            outcomes.append(
+                self._outcome(command, write.stock_result(body, row), {"request": update, "response": row}, begun)
+            )
         return outcomes
 
     def _outcome(self, command: Command, result: tuple[str, str], exchange: dict[str, Any], begun: float) -> Outcome:

@@ -76,7 +76,9 @@ class CounterpointRest(Part):
     api_key: SecretStr
     ca_file: Path | None = None  # Its certificate is self-signed by default: pin it here.
     timeout_s: float = Field(15.0, gt=0)
-    server_timeout_s: float = Field(60.0, gt=0)  # After it, a request that was never answered can no longer take effect.
+    server_timeout_s: float = Field(
+        60.0, gt=0
+    )  # After it, a request that was never answered can no longer take effect.
     workgroup: str = "1"
 
 
@@ -100,7 +102,9 @@ class Orders(Part):
     """How this store's orders become documents (order-E.3)."""
 
     when: Literal["placed", "paid", "completed"] = "paid"
-    prefix: str = Field(min_length=1, max_length=4)  # Before the order's id: the marker, at most 12 characters (order-E.2).
+    prefix: str = Field(
+        min_length=1, max_length=4
+    )  # Before the order's id: the marker, at most 12 characters (order-E.2).
     store: str
     station: str
     drawer: str = "1"
@@ -133,7 +137,9 @@ class Store(Part):
     hooks: Hooks | None = None
     poll_s: float = Field(5.0, gt=0)
     overlap_s: float = Field(15.0, ge=1)  # Changes are looked for this long before the last one seen (W-56).
-    sweep_s: float = Field(900.0, gt=0)  # A full reading, customers included: the store cannot list their changes (W-34).
+    sweep_s: float = Field(
+        900.0, gt=0
+    )  # A full reading, customers included: the store cannot list their changes (W-34).
     history_days: int = Field(30, ge=0)  # How far back orders are read at the first start (mirrored, not imported).
     requests_per_s: float = Field(10.0, gt=0)
     timeout_s: float = Field(30.0, gt=0)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.partitioner.default import murmur2
 
 from counterflow.errors import Broken, Transient
 from schemas.topics import DAY_MS, PARTITIONS, Topic
@@ -24,6 +24,7 @@ class Message:
     key: bytes
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    together: bytes | None = None  # Messages with an equal one stay in order too; None: the key alone decides.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,8 @@ class Publisher:
         try:
             producer = self._open()
             sent = [
-                producer.send(one.topic, key=one.key, value=one.value, headers=list(one.headers)) for one in messages
+                producer.send(one.topic, key=one.key, value=one.value, headers=list(one.headers), partition=_place(one))
+                for one in messages
             ]
             producer.flush(timeout=ACK_S_MAX)
             for future in sent:
@@ -138,36 +140,38 @@ class Publisher:
             producer.close(timeout=0)
 
 
-def consumer(servers: str, topics: Sequence[str], *, group: str, member: str, most: int = 500) -> KafkaConsumer:
-    """Open a consumer of a group that commits by hand. Topics with equal keys stay together on one member.
+def _place(message: Message) -> int | None:
+    """Give the partition of a message that stays with others; None leaves it to its key."""
+    if message.together is None:
+        return None
+    return int(murmur2(message.together) & 0x7FFFFFFF) % PARTITIONS
+
+
+def consumer(servers: str, topics: Sequence[str], *, group: str, most: int = 500) -> KafkaConsumer:
+    """Open a consumer that reads all partitions of some topics from where its group committed, and commits by hand.
+
+    It assigns them to itself: the group keeps the offsets and nothing else. As a member of the group kafka-python
+    3.0.12 was seen to lose its membership, to refuse commits from then on and to spin (docs/adr/0006).
 
     Args:
         servers: The broker's address.
         topics: What to read.
-        group: The consumer group.
-        member: This process's lasting name in it: a restart does not wait out the dead one's session.
+        group: Whose offsets.
         most: How many messages one poll gives at the most.
     """
     try:
         opened = KafkaConsumer(
             bootstrap_servers=servers,
             group_id=group,
-            group_instance_id=member,
-            client_id=member,
+            client_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=3_000,
-            max_poll_interval_ms=86_400_000,  # A target may be down for long; the heartbeat tells that we live.
             max_poll_records=most,
-            partition_assignment_strategy=[RangePartitionAssignor],
             request_timeout_ms=CALL_MS,
         )
     except KafkaError as error:
         raise Transient(f"Kafka at {servers} does not answer ({error!r}); is the broker up?") from error
-    for topic in topics:
-        opened.partitions_for_topic(topic)  # Known before joining: the leader assigns nothing of what it does not know.
-    opened.subscribe(list(topics))
+    opened.assign([TopicPartition(topic, part) for topic in topics for part in range(PARTITIONS)])
     return opened
 
 

@@ -29,6 +29,7 @@ def set_up(*, role: str, as_json: bool, level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=last, foreign_pre_chain=shared))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("kafka").setLevel(logging.ERROR)  # It warns of every slow moment; what fails comes as an error.
 
 
 def hide_secrets(_logger: Any, _name: str, fields: Any) -> Any:

@@ -24,7 +24,9 @@ MASTER = Gauge("counterflow_master_sync_enabled", "1 while Master Sync is on")
 
 # Consumers. High waiting: the target is slow or refuses; see its log and `endpoint_up`.
 APPLIED = Counter("counterflow_commands_applied_total", "Commands done, by result", ["target", "task", "result"])
-APPLY = Histogram("counterflow_apply_seconds", "One command or batch at its target", ["target", "task"], buckets=SECONDS)
+APPLY = Histogram(
+    "counterflow_apply_seconds", "One command or batch at its target", ["target", "task"], buckets=SECONDS
+)
 PAUSED = Gauge("counterflow_target_paused", "1 while a target is paused because it does not answer", ["target"])
 
 # Everywhere.

@@ -12,7 +12,7 @@ def serve(host: str, port: int, *, is_ready: Callable[[], bool]) -> int:
     """Serve the pages in a thread; gives the port. Not ready is 503; a target that is down is no reason for it."""
 
     class Pages(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name the library calls
+        def do_GET(self) -> None:
             if self.path == "/metrics":
                 self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
             elif self.path == "/healthz":
@@ -30,7 +30,7 @@ def serve(host: str, port: int, *, is_ready: Callable[[], bool]) -> int:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's own name
+        def log_message(self, format: str, *args: object) -> None:
             """Keep still: a scrape every few seconds is no news."""
 
     server = ThreadingHTTPServer((host, port), Pages)

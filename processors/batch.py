@@ -170,7 +170,9 @@ class Batches:
                 _log.error("dead letter", topic=one.topic, offset=one.offset, why=str(error))
                 letters.append(dead_letter(one, str(error), prefix=self._prefix, at=self._clock.now()))
         if self._dead_in_a_row > IN_A_ROW_MAX:
-            raise Broken(f"{self._dead_in_a_row} dead letters in a row, the last on {batch[-1].topic}: do versions fit?")
+            raise Broken(
+                f"{self._dead_in_a_row} dead letters in a row, the last on {batch[-1].topic}: do versions fit?"
+            )
         return changes, words, letters
 
     def _seen(self, one: Arrived) -> Seen:
@@ -186,7 +188,7 @@ class Batches:
             body=body,
             raw=raw,
             hash=hashlib.sha256(msgspec.json.encode(body)).hexdigest()[:32],
-            version=steering.version_of(self._epochs.get(one.topic, 1), one.offset),
+            version=change.source.position or steering.version_of(self._epochs.get(one.topic, 1), one.offset),
             position=change.source.position,
             at=one.at,
         )

@@ -5,10 +5,9 @@ A document with our marker is the truth about its order, however our own answer 
 
 from collections.abc import Iterable
 
-from counterflow.state import links, records, reservations, wanted
+from counterflow.state import links, records, reservations
 from counterflow.state.records import Seen
 from processors import customers
-from processors.orders import ORDERS
 from processors.rules.documents import read_marker
 from processors.shop import State
 from schemas.names import COUNTERPOINT, OurId
@@ -43,9 +42,7 @@ def _enter(state: State, document: Document, position: int, store: str, order_id
         state.items |= set(
             reservations.document_seen(state.connection, store, order_id, position, document.stock_location)
         )
-    row = (COUNTERPOINT, ORDERS, f"{store}/{order_id}")
-    wanted.mark_done(state.connection, row, at=state.now, note="its document is there")
-    state.orders.add((store, order_id))
+    state.orders.add((store, order_id))  # Decided again, it is found done.
 
 
 def _link_account(state: State, store: str, order_id: str, buyer: OurId) -> None:

@@ -75,7 +75,9 @@ def _offset(committed: Any) -> int:
 class Engine:
     """One worker process."""
 
-    def __init__(self, batches: Batches, *, servers: str, group: str, instance: str, folder: Path, clock: Clock) -> None:
+    def __init__(
+        self, batches: Batches, *, servers: str, group: str, instance: str, folder: Path, clock: Clock
+    ) -> None:
         self._batches, self._clock = batches, clock
         self._busy_since: float | None = None
         self._ticked_at = float("-inf")

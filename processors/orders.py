@@ -27,9 +27,9 @@ def take(batch: Iterable[Seen], state: State) -> None:
 
 
 def decide(state: State) -> None:
-    """Decide every order of the batch, in the order of their keys."""
+    """Decide every order of the batch, in the order in which they were placed: a store's ids rise."""
     while state.orders:
-        todo, state.orders = sorted(state.orders), set()
+        todo, state.orders = sorted(state.orders, key=lambda one: (len(one[1]), one[1], one[0])), set()
         for store, order_id in todo:
             _decide(state, store, order_id)
 

@@ -7,7 +7,7 @@ from counterflow.state import links, reviews, steering, wanted
 from processors import customers
 from processors.orders import CUSTOMERS, ORDERS
 from processors.shop import State
-from schemas.names import COUNTERPOINT
+from schemas.names import COUNTERPOINT, OurId
 from schemas.outcomes import Cursor, Heartbeat, Outcome
 from schemas.requests import DecideReview, QueueAll, Request, SetMaster, SetTask, SyncNow
 
@@ -32,7 +32,7 @@ def take_outcome(outcome: Outcome, state: State) -> None:
         _made(state, outcome.key.removeprefix("email:"), cust_no)
     if outcome.task == ORDERS and "doc_id" in outcome.remote:
         store, _, order_id = outcome.key.partition("/")
-        ours = links.find(state.connection, "order", store, order_id) or customers.OurId(outcome.key)
+        ours = links.find(state.connection, "order", store, order_id) or OurId(outcome.key)
         links.make(state.connection, "order", store, order_id, ours, "created")
         links.make(state.connection, "order", COUNTERPOINT, outcome.remote["doc_id"], ours, "created")
 

@@ -47,7 +47,9 @@ def take_products(batch: Iterable[Seen], state: State) -> None:
         row = wanted.rows(state.connection, [key]).get(key)
         if row is not None and msgspec.json.decode(row.body, type=SetStock).quantity != seen.body.stock:
             due_at = state.now + state.shop.drift
-            steering.set_timer_once(state.connection, DRIFT, f"{seen.system}/{seen.body.sku}", due_at, state.now.isoformat())
+            steering.set_timer_once(
+                state.connection, DRIFT, f"{seen.system}/{seen.body.sku}", due_at, state.now.isoformat()
+            )
 
 
 def decide(state: State) -> None:
@@ -101,17 +103,13 @@ def _end_committed(state: State, number: str, shelves: Sequence[Shelf], held: Se
     return left
 
 
-def _want(
-    state: State, store: str, product: Product, shelves: Sequence[Shelf], held: Sequence[Reservation]
-) -> Want:
+def _want(state: State, store: str, product: Product, shelves: Sequence[Shelf], held: Sequence[Reservation]) -> Want:
     allocation = _allocate(state, store, product.sku, shelves, held)
     body = SetStock(sku=product.sku, product_id=product.key, quantity=allocation.offer)
     return Want(system=store, task=INVENTORIES, key=product.sku, body=body)
 
 
-def _allocate(
-    state: State, store: str, sku: str, shelves: Sequence[Shelf], held: Sequence[Reservation]
-) -> Allocation:
+def _allocate(state: State, store: str, sku: str, shelves: Sequence[Shelf], held: Sequence[Reservation]) -> Allocation:
     rules = state.shop.shelves[store]
     buffer = buffer_of(sku, usual=rules.buffer, own=rules.buffers)
     return allocate(shelves, held, locations=rules.locations, buffer=buffer)
@@ -153,7 +151,9 @@ def check_drift(state: State, key: str, since: datetime) -> None:
         return
     row_key = (store, INVENTORIES, sku)
     row = wanted.rows(state.connection, [row_key]).get(row_key)
-    product = next((one for system, one in records.products(state.connection, [sku]).get(sku, []) if system == store), None)
+    product = next(
+        (one for system, one in records.products(state.connection, [sku]).get(sku, []) if system == store), None
+    )
     if row is None or product is None or row.state not in {"done", "rejected"}:
         return
     body = msgspec.json.decode(row.body, type=SetStock)

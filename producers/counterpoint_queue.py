@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, RowMapping, Table
 
+from counterflow.errors import Broken
 from counterflow.systems.counterpoint import sql
 from counterflow.systems.ports import Read, Reading
 from schemas.changes import NOTHING, Change, Source, encode_key
@@ -26,10 +27,13 @@ Op = Literal["c", "u", "d", "r"]
 class QueueSource:
     """Reads USR_CF_QUEUE. The cursor says how far the first full reading has come; afterwards the queue is its own."""
 
-    system = COUNTERPOINT
+    system: str = COUNTERPOINT
 
-    def __init__(self, engine: Engine, *, poll_s: float) -> None:
+    def __init__(
+        self, engine: Engine, *, poll_s: float, page_rows: int = PAGE_ROWS, rows_max: int = QUEUE_ROWS_MAX
+    ) -> None:
         self._engine, self.poll_s = engine, poll_s
+        self._page_rows, self._rows_max = page_rows, rows_max
 
     def poll(self, cursor: str | None, position: int) -> Reading:
         """Read the next page of the full reading, or what waits in the queue. See ports.Source."""
@@ -37,7 +41,7 @@ class QueueSource:
         if progress.table is not None:
             return self._page(progress, position + 1)
         with sql.reading(self._engine, snapshot=True) as connection:
-            rows = connection.execute(sql.queue_rows(QUEUE_ROWS_MAX)).mappings().all()
+            rows = connection.execute(sql.queue_rows(self._rows_max)).mappings().all()
             reads = [
                 read
                 for name, table in sql.TRACKED.items()
@@ -63,12 +67,17 @@ class QueueSource:
         assert progress.table is not None
         table = sql.TRACKED[progress.table]
         with sql.reading(self._engine, snapshot=True) as connection:
-            found = connection.execute(sql.page(table, progress.after, PAGE_ROWS)).mappings().all()
+            found = connection.execute(sql.page(table, progress.after, self._page_rows)).mappings().all()
         rows = [sql.plain_row(row) for row in found]
         reads = [envelope(table, key_of(table, row), row, op="r", at=None, position=position) for row in rows]
-        following = progress.next(table, rows)
+        following = progress.next(table, rows, full=len(rows) == self._page_rows)
         return Reading(
-            reads=tuple(reads), entities=(str(table.name),), position=position, cursor=following.text(), reset=True, receipt=[]
+            reads=tuple(reads),
+            entities=(str(table.name),),
+            position=position,
+            cursor=following.text(),
+            reset=True,
+            receipt=[],
         )
 
 
@@ -80,24 +89,27 @@ class _Progress(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, cursor: str | None) -> "_Progress":
-        return msgspec.json.decode(cursor, type=cls) if cursor else cls(next(iter(sql.TRACKED)))
+        try:
+            return msgspec.json.decode(cursor or "{}", type=cls)
+        except msgspec.ValidationError:  # None yet, or one that another kind of source wrote.
+            return cls(next(iter(sql.TRACKED)))
 
     def text(self) -> str:
         return msgspec.json.encode(self).decode()
 
-    def next(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> "_Progress":
-        if len(rows) == PAGE_ROWS:
+    def next(self, table: Table, rows: Sequence[Mapping[str, Any]], *, full: bool) -> "_Progress":
+        if full:
             return _Progress(str(table.name), list(key_of(table, rows[-1])))
         names = list(sql.TRACKED)
         at = names.index(str(table.name)) + 1
         return _Progress(names[at] if at < len(names) else None)
 
 
-def _current(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], position: int) -> list[Read]:
+def _current(connection: Connection, table: Table, rows: Sequence[RowMapping], position: int) -> list[Read]:
     """Read the rows that the queue names, each once, with the time of its latest change."""
     latest: dict[tuple[str, ...], datetime] = {}
     for row in rows:
-        key = tuple(str(part).rstrip() for part in json.loads(row["K"]))
+        key = _key_parts(table, row)
         at = row["AT_UTC"].replace(tzinfo=UTC)
         latest[key] = max(at, latest.get(key, at))
     found = sql.rows_by_key(connection, table, list(latest))
@@ -105,6 +117,18 @@ def _current(connection: Connection, table: Table, rows: Sequence[Mapping[str, A
         envelope(table, key, found.get(key), op="u" if key in found else "d", at=at, position=position)
         for key, at in latest.items()
     ]
+
+
+def _key_parts(table: Table, row: RowMapping) -> tuple[str, ...]:
+    """Read the key that a trigger wrote: a JSON array, or the bare value where the table has one key column."""
+    text, count = str(row["K"]), len(table.primary_key)
+    try:
+        parts = json.loads(text) if text.startswith("[") else [text]
+    except ValueError:
+        parts = []
+    if not isinstance(parts, list) or len(parts) != count:
+        raise Broken(f"USR_CF_QUEUE, SEQ {row['SEQ']}: no key of {table.name}; does its trigger fit this version?")
+    return tuple(str(part).rstrip() for part in parts)
 
 
 def key_of(table: Table, row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import msgspec
 
 from counterflow import log
 from counterflow.clock import Clock
-from counterflow.errors import Transient
+from counterflow.errors import Broken, Transient
 from counterflow.kafka import Message, Publisher, cloud_event
 from counterflow.metrics import CAPTURED, POLL, RESETS, UP
 from counterflow.retry import ROW
@@ -29,7 +29,9 @@ CURSORS_S = 2.0  # A quiet source says so often enough for whoever waits until i
 class Runner:
     """Drives one source."""
 
-    def __init__(self, source: Source, publisher: Publisher, *, prefix: str, clock: Clock, stop: threading.Event) -> None:
+    def __init__(
+        self, source: Source, publisher: Publisher, *, prefix: str, clock: Clock, stop: threading.Event
+    ) -> None:
         self._source, self._publisher, self._prefix = source, publisher, prefix
         self._clock, self._stop = clock, stop
         self._log = log.get("producer").bind(source=source.system)
@@ -51,6 +53,7 @@ class Runner:
         while not self._stop.is_set():
             try:
                 reading = self._source.poll(cursor, self._floor(position))
+                position = reading.position  # Never used again, published or not.
                 self._publish(reading, cursor)
                 self._source.confirm(reading)
             except Transient as error:
@@ -59,8 +62,11 @@ class Runner:
                 self._heartbeat(up=False, note=str(error))
                 self._clock.sleep(min(2.0, error.retry_after_s or ROW.delay_s(failures) or 2.0))
                 continue
+            except Broken as error:
+                self._heartbeat(up=False, note=str(error))
+                raise
             failures = 0
-            cursor, position = reading.cursor, reading.position
+            cursor = reading.cursor
             self._heartbeat(up=True)
             if not reading.reads and not reading.reset:
                 self._clock.sleep(self._source.poll_s)
@@ -102,7 +108,7 @@ class Runner:
             at=at,
         )
         topic = CHANGES.named(self._prefix, system=system, entity=read.entity)
-        return Message(topic=topic, key=read.key, value=msgspec.json.encode(read.change), headers=headers)
+        return Message(topic=topic, key=read.key, value=msgspec.json.encode(read.change), headers=headers, together=read.together)
 
     def _cursors(self, reading: Reading) -> Sequence[Message]:
         now = self._clock.now()
@@ -111,7 +117,13 @@ class Runner:
                 topic=CURSORS.named(self._prefix),
                 key=f"{self._source.system}/{entity}".encode(),
                 value=msgspec.json.encode(
-                    Cursor(system=self._source.system, entity=entity, position=reading.position, value=reading.cursor, at=now)
+                    Cursor(
+                        system=self._source.system,
+                        entity=entity,
+                        position=reading.position,
+                        value=reading.cursor,
+                        at=now,
+                    )
                 ),
             )
             for entity in reading.entities
@@ -130,6 +142,8 @@ class Runner:
         beat = Heartbeat(system=self._source.system, role="producer", up=up, since=self._since, seen_at=now, note=note)
         key = f"{self._source.system}/producer".encode()
         try:
-            self._publisher.publish([Message(topic=HEARTBEATS.named(self._prefix), key=key, value=msgspec.json.encode(beat))])
+            self._publisher.publish(
+                [Message(topic=HEARTBEATS.named(self._prefix), key=key, value=msgspec.json.encode(beat))]
+            )
         except Transient as error:
             self._log.warning("heartbeat not sent", why=str(error))

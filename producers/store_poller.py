@@ -125,7 +125,9 @@ class StorePoller:
             ids = sorted(wanted.get(entity, ()), key=int)
             for start in range(0, len(ids), PAGE):
                 some = ids[start : start + PAGE]
-                rows = self._client.page(entity, include=",".join(some), **({"role": "all"} if entity == "customers" else {}))
+                rows = self._client.page(
+                    entity, include=",".join(some), **({"role": "all"} if entity == "customers" else {})
+                )
                 reads += self._publishable(entity, rows, position)
                 missing = set(some) - {str(row["id"]) for row in rows}
                 reads += self._gone(entity, sorted(missing), position)
@@ -133,7 +135,8 @@ class StorePoller:
 
     def _list(self, entity: str, state: dict[str, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
         """List one page of changes, oldest first. A full page goes on from its last second, not deeper into the list:
-        rows that change meanwhile move to the end, and deeper pages would slip past others."""
+        rows that change meanwhile move to the end, and deeper pages would slip past others.
+        """
         again = entity in self._more
         after = self._after(entity, state, overlap_s=1.0 if again else self._settings.overlap_s)
         page = self._pages.get(entity, 1) if again else 1
@@ -209,17 +212,24 @@ class StorePoller:
         return reads
 
     def _read(self, entity: str, number: str, raw: bytes | None, position: int) -> Read:
-        at = msgspec.json.decode(raw).get("date_modified_gmt") if raw else None
+        row = msgspec.json.decode(raw) if raw else {}
+        at = row.get("date_modified_gmt")
+        # One account's orders are handled in the order in which they were placed: the first one tells whose it is,
+        # even if its owner changes the e-mail before the second (req-C5).
+        account = row.get("customer_id") if entity == "orders" else None
+        together = f"account/{account}".encode() if account else None
         ts_ms = int(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp() * 1000) if at else 0
         source = Source(system=self.system, entity=entity, ts_ms=ts_ms, position=position)
         change = Change(op="u" if raw else "d", after=msgspec.Raw(raw) if raw else NOTHING, source=source, ts_ms=ts_ms)
-        return Read(entity=entity, key=number.encode(), change=change)
+        return Read(entity=entity, key=number.encode(), change=change, together=together)
 
 
 class HookWatch:
     """Keeps our web hooks registered and switched on (W-103, W-104)."""
 
-    TOPICS = tuple(f"{what}.{event}" for what in ("order", "product", "customer") for event in ("created", "updated", "deleted"))
+    TOPICS = tuple(
+        f"{what}.{event}" for what in ("order", "product", "customer") for event in ("created", "updated", "deleted")
+    )
 
     def __init__(self, client: WooClient, *, url: str, secret: str) -> None:
         self._client, self._url, self._secret = client, url, secret
@@ -235,12 +245,15 @@ class HookWatch:
         for topic in self.TOPICS:
             row = there.get(topic)
             if row is None:
-                body = {"name": f"counterflow {topic}", "topic": topic, "delivery_url": self._url, "secret": self._secret}
+                body = {
+                    "name": f"counterflow {topic}",
+                    "topic": topic,
+                    "delivery_url": self._url,
+                    "secret": self._secret,
+                }
                 self._client.create("webhooks", body)
                 mended += 1
             elif row["status"] != "active":
                 self._client.change("webhooks", str(row["id"]), {"status": "active"})
                 mended += 1
         return mended
-
-

@@ -30,9 +30,7 @@ class Journal:
         self._entries: list[Entry] = []
         self._lock = threading.Lock()
 
-    def append(
-        self, system: str, actor: str, kind: str, key: object, *, at: float | None = None, **data: Any
-    ) -> Entry:
+    def append(self, system: str, actor: str, kind: str, key: object, *, at: float | None = None, **data: Any) -> Entry:
         """Note one thing that took effect just now (or at `at`)."""
         with self._lock:
             entry = Entry(

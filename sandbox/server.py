@@ -60,7 +60,11 @@ class Sandbox:
         counterpoint = FaultyHttp(Starlette(routes=routes + rest.routes(self.books, self.login)), switches)
         self.stores = {
             name: Store(
-                name, version=version, journal=self.journal, switches=Switches(settings.seed + at), safe_ports=settings.safe_ports
+                name,
+                version=version,
+                journal=self.journal,
+                switches=Switches(settings.seed + at),
+                safe_ports=settings.safe_ports,
             )
             for at, (name, version) in enumerate(VERSIONS.items(), 1)
         }
@@ -103,7 +107,8 @@ class Sandbox:
                 "api_key": self.login.api_key,
             },
             "stores": {
-                name: {"url": base[name], "key": store.key, "secret": store.secret} for name, store in self.stores.items()
+                name: {"url": base[name], "key": store.key, "secret": store.secret}
+                for name, store in self.stores.items()
             },
             "pages": {name: f"{url}/_sandbox/" for name, url in base.items()},
         }

@@ -12,9 +12,16 @@ from sqlalchemy import Engine
 
 from sandbox.counterpoint import tables as t
 
-FIRST = "Ana Ben Carla David Emma Felix Grace Henry Iris Jonas Karin Leo Mia Noah Olga Paul Rosa Sam Tina Victor".split()
+FIRST = (
+    "Ana Ben Carla David Emma Felix Grace Henry Iris Jonas Karin Leo Mia Noah Olga Paul Rosa Sam Tina Victor".split()
+)
 LAST = "Adler Brook Carter Dunn Evans Fischer Garcia Hughes Irwin Jones Keller Lopez Meyer Novak Owens Parker".split()
-CITIES = [("Springfield", "IL", "62701"), ("Portland", "OR", "97201"), ("Austin", "TX", "78701"), ("Salem", "MA", "01970")]
+CITIES = [
+    ("Springfield", "IL", "62701"),
+    ("Portland", "OR", "97201"),
+    ("Austin", "TX", "78701"),
+    ("Salem", "MA", "01970"),
+]
 THINGS = "Mug Lamp Scarf Kettle Basket Candle Puzzle Journal Teapot Blanket Vase Clock Apron Tray Pillow Board".split()
 KINDS = "Oak Linen Copper Blue Large Small Striped Classic Enamel Woven Glass Winter Garden Travel".split()
 CATEGORIES = ("KITCHEN", "HOME", "GIFTS", "PAPER")
@@ -57,7 +64,10 @@ def _customers(dice: random.Random, count: int) -> Iterator[dict[str, Any]]:
         yield one
         if number % 50 == 0:  # The same person once more, as a hurried clerk typed her.
             twin = one | {"CUST_NO": str(50_000 + number), "FST_NAM": one["FST_NAM"][:1], "PHONE_1": one["PHONE_1"]}
-            yield twin | {"EMAIL_ADRS_1": None if number % 100 else one["EMAIL_ADRS_1"], "NAM": f"{one['FST_NAM'][:1]} {one['LST_NAM']}"}
+            yield twin | {
+                "EMAIL_ADRS_1": None if number % 100 else one["EMAIL_ADRS_1"],
+                "NAM": f"{one['FST_NAM'][:1]} {one['LST_NAM']}",
+            }
 
 
 def _customer(dice: random.Random, number: int) -> dict[str, Any]:

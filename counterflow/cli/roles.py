@@ -73,7 +73,11 @@ def produce(config: Config, system: str, port: int) -> None:
     pages.serve(config.process.host, port, is_ready=lambda: not stop.is_set())
     _prepare_topics(config, clock, stop)
     servers = config.kafka.servers
-    source = _counterpoint_source(config, clock, stop) if system == COUNTERPOINT else _store_source(config, system, clock, stop)
+    source = (
+        _counterpoint_source(config, clock, stop)
+        if system == COUNTERPOINT
+        else _store_source(config, system, clock, stop)
+    )
     publisher = kafka.Publisher(servers, client_id=f"produce-{system}")
     topic = CURSORS.named(config.kafka.prefix)
     stored = _until(lambda: kafka.read_whole(servers, topic), "waiting for the cursors", clock, stop)
@@ -110,7 +114,7 @@ def _store_source(config: Config, system: str, clock: Clock, stop: threading.Eve
     serve(Receiver(system, secret, publisher, prefix=prefix, clock=clock).app, settings.hooks.listen)
     topic = HINTS.named(prefix, system=system)
     name = group(config, f"hints.{system}")
-    reader = _until(lambda: kafka.consumer(servers, [topic], group=name, member=name), "waiting for Kafka", clock, stop)
+    reader = _until(lambda: kafka.consumer(servers, [topic], group=name), "waiting for Kafka", clock, stop)
     poller = StorePoller(system, client, KafkaHints(reader), settings, clock)
     watch = HookWatch(client, url=settings.hooks.url, secret=secret)
     threading.Thread(target=_watch_hooks, args=(watch, poller.look_again, clock, stop), daemon=True).start()
@@ -139,11 +143,15 @@ def consume(config: Config, system: str, port: int) -> None:
     pages.serve(config.process.host, port, is_ready=lambda: not stop.is_set())
     PAUSED.labels(system).set(0)
     _prepare_topics(config, clock, stop)
-    target = _counterpoint_target(config, clock) if system == COUNTERPOINT else _store_target(system, config.stores[system], clock)
+    target = (
+        _counterpoint_target(config, clock)
+        if system == COUNTERPOINT
+        else _store_target(system, config.stores[system], clock)
+    )
     servers, prefix = config.kafka.servers, config.kafka.prefix
     name = group(config, f"consume.{system}")
     consumer = _until(
-        lambda: kafka.consumer(servers, topics(prefix, system), group=name, member=name, most=100),
+        lambda: kafka.consumer(servers, topics(prefix, system), group=name, most=100),
         "waiting for Kafka",
         clock,
         stop,

@@ -8,10 +8,14 @@ import typer
 
 
 def sandbox(
-    folder: Annotated[Path, typer.Option(help="Where certificates and the database stand.")] = Path(".counterflow/sandbox"),
+    folder: Annotated[Path, typer.Option(help="Where certificates and the database stand.")] = Path(
+        ".counterflow/sandbox"
+    ),
     database: Annotated[str | None, typer.Option(help="An empty PostgreSQL database; without it one is made.")] = None,
     ports: Annotated[str, typer.Option(help="counterpoint=8081,counterpoint-sql=5433,north=8443,south=8444")] = "",
-    safe_ports: Annotated[str, typer.Option(help="Where the stores may send web hooks, besides 80, 443 and 8080.")] = "",
+    safe_ports: Annotated[
+        str, typer.Option(help="Where the stores may send web hooks, besides 80, 443 and 8080.")
+    ] = "",
     seed: int = 1,
 ) -> None:
     """Start the sandbox's Counterpoint and web stores alone; prints their addresses as JSON and serves until stopped."""
@@ -37,6 +41,27 @@ def sandbox(
     running.stop()
 
 
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Play a scripted day, prove it, and end.")] = False,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same day.")] = 1,
+    minutes: Annotated[float, typer.Option(help="How long the day is.")] = 2.5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+) -> None:
+    """Run a shop, two web stores and the pipeline on this machine."""
+    import signal
+
+    from counterflow import log
+    from counterflow.cli import demo as shows
+
+    log.set_up(role="demo", as_json=False, level="error")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ends as Ctrl-C does: what was started is stopped.
+    try:
+        code = shows.once(seed=seed, minutes=minutes, json_file=json_file) if once else shows.live(seed=seed)
+    except KeyboardInterrupt:
+        code = 130
+    raise typer.Exit(code)
+
+
 def _next(folder: Path) -> int:
     """Count the starts: each has a database of its own, so that a hard stop leaves nothing in the way."""
     counter = folder / "starts"
@@ -49,5 +74,4 @@ def _next(folder: Path) -> int:
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(sandbox)
-
-
+    app.command()(demo)

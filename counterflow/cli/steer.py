@@ -9,12 +9,14 @@ import msgspec
 import typer
 
 from counterflow import kafka
+from counterflow.clock import SystemClock
 from counterflow.config import Config
 from counterflow.errors import Broken
 from schemas.requests import Ask, DecideReview, QueueAll, Request, SetMaster, SetTask, SyncNow
 from schemas.topics import REQUESTS
 
 SHOP = Path("shop.yaml")
+GONE_S_MAX = 25.0  # A worker that has stopped stays a member of its group until its session of 10 s ends.
 ConfigFile = Annotated[Path, typer.Option("--config", help="The shop's file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
@@ -44,7 +46,9 @@ def master(on: Annotated[str, typer.Argument(help="on or off")], config: ConfigF
 def task(
     system: str,
     name: str,
-    state: Annotated[str, typer.Argument(help="on, off, now-all, or a schedule: continuous, 'every 10 minutes', a cron line")],
+    state: Annotated[
+        str, typer.Argument(help="on, off, now-all, or a schedule: continuous, 'every 10 minutes', a cron line")
+    ],
     config: ConfigFile = SHOP,
 ) -> None:
     """Enable, disable or reschedule one task; `now-all` queues all of its rows once more."""
@@ -104,16 +108,22 @@ def status(config: ConfigFile = SHOP, as_json: AsJson = False) -> None:
 def _status_lines(answer: dict[str, Any]) -> list[str]:
     lines = [f"Master Sync is {'on' if answer['master'] else 'off'}"]
     for one in answer["connections"]:
-        lines.append(f"{one['system']:<14}{one['role']:<10}{'up' if one['up'] else 'DOWN'} since {one['since']:%F %T} {one['note']}")
+        lines.append(
+            f"{one['system']:<14}{one['role']:<10}{'up' if one['up'] else 'DOWN'} since {one['since']:%F %T} {one['note']}"
+        )
     for one in answer["queue"]:
-        lines.append(f"{one['system']:<14}{one['task']:<13}{one['state']:<9}{one['rows']:>6}  oldest {one['oldest']:%F %T}")
+        lines.append(
+            f"{one['system']:<14}{one['task']:<13}{one['state']:<9}{one['rows']:>6}  oldest {one['oldest']:%F %T}"
+        )
     lines += [f"waits for a person: {one['review']}: {one['message']}" for one in answer["reviews"]]
     return lines
 
 
 def replay(
     config: ConfigFile = SHOP,
-    since: Annotated[datetime | None, typer.Option(help="Only what came after this time (UTC); all of it without.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only what came after this time (UTC); all of it without.")
+    ] = None,
 ) -> None:
     """Handle the changes again, from the beginning or from a time. Stop the `process` workers first."""
     from kafka.errors import KafkaError
@@ -140,15 +150,19 @@ def rewind(config: Config, group: str, since: datetime | None) -> int:
     topics = [topic for system in systems for topic in change_topics(config.kafka.prefix, system).values()]
     begin = OffsetSpec.EARLIEST if since is None else OffsetTimestamp(int(since.replace(tzinfo=UTC).timestamp() * 1000))
     specs = {TopicPartition(topic, part): begin for topic in topics for part in range(PARTITIONS)}
-    client = kafka.admin(config.kafka.servers)
+    clock, client = SystemClock(), kafka.admin(config.kafka.servers)
+    deadline = clock.monotonic() + GONE_S_MAX
     try:
-        answers = client.reset_group_offsets(group, specs)
+        while True:
+            answers = client.reset_group_offsets(group, specs)
+            failed = [part for part, answer in answers.items() if getattr(answer.get("error"), "errno", 0) != 0]
+            if not failed:
+                return len(specs)
+            if clock.monotonic() > deadline:
+                raise Broken(f"{len(failed)} partitions could not be rewound; are all process workers stopped?")
+            clock.sleep(1)
     finally:
         client.close()
-    failed = {part: answer for part, answer in answers.items() if answer.get("error") not in {None} and getattr(answer.get("error"), "errno", 0)}
-    if failed:
-        raise Broken(f"{len(failed)} partitions could not be rewound; are all process workers stopped?")
-    return len(specs)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -17,6 +17,7 @@ RESTART_S = 1.0
 BROKEN_S = 15.0  # Exit code 3: somebody must mend the set-up first.
 GRACE_S = 10.0  # A worker whose database is away does not hear a SIGTERM.
 EXIT_BROKEN = 3
+LEAN = {"MALLOC_ARENA_MAX": "2"}  # A small shop has little memory; our threads mostly wait.
 _log = log.get("up")
 
 
@@ -76,10 +77,19 @@ class Supervisor:
             return True
         if now < child.start_at:
             return False
-        command = [sys.executable, "-m", "counterflow.cli", *child.words, "--config", str(self.file), "--port", str(child.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "counterflow.cli",
+            *child.words,
+            "--config",
+            str(self.file),
+            "--port",
+            str(child.port),
+        ]
         with (self.folder / f"{child.name}.log").open("ab") as output:
             child.process = subprocess.Popen(
-                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=os.environ | self.environment
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=os.environ | LEAN | self.environment
             )
         child.starts += 1
         return True
@@ -87,7 +97,11 @@ class Supervisor:
     def _write_down(self) -> None:
         """Say which process is which, for people and tests."""
         found = {
-            child.name: {"pid": child.process.pid if child.process else None, "port": child.port, "starts": child.starts}
+            child.name: {
+                "pid": child.process.pid if child.process else None,
+                "port": child.port,
+                "starts": child.starts,
+            }
             for child in self.children
         }
         new = self.folder / "processes.json.new"

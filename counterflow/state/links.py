@@ -23,12 +23,20 @@ def remote(connection: Connection, entity: str, system: str, our_id: OurId) -> s
     query = select(func.min(link.c.remote_id)).where(
         link.c.entity == entity, link.c.system == system, link.c.our_id == our_id
     )
-    return connection.scalar(query)
+    found: str | None = connection.scalar(query)
+    return found
 
 
 def make(connection: Connection, entity: str, system: str, remote_id: str, our_id: OurId, how: str) -> None:
     """Link a system's id to ours, unless it is linked already."""
-    row = {"entity": entity, "system": system, "remote_id": remote_id, "our_id": our_id, "how": how, "made_at": func.now()}
+    row = {
+        "entity": entity,
+        "system": system,
+        "remote_id": remote_id,
+        "our_id": our_id,
+        "how": how,
+        "made_at": func.now(),
+    }
     connection.execute(insert(link).values(row).on_conflict_do_nothing())
 
 

@@ -11,14 +11,22 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from counterflow.state.tables import log_entry, review
 from schemas.outcomes import Outcome
 
-LEVELS = {"applied": "info", "already": "info", "skipped": "info", "waiting": "warning", "held": "warning", "rejected": "error"}
+LEVELS = {
+    "applied": "info",
+    "already": "info",
+    "skipped": "info",
+    "waiting": "warning",
+    "held": "warning",
+    "rejected": "error",
+}
 
 
 def open_review(
     connection: Connection, kind: str, key: str, message: str, body: Mapping[str, Any], *, waits_for: str | None = None
 ) -> None:
     """Ask a person. Asked already, the facts are brought up to date; decided already, nothing is asked again unless
-    the message changed."""
+    the message changed.
+    """
     row = {"kind": kind, "key": key, "message": message, "body": msgspec.json.encode(body).decode(), "state": "open"}
     statement = upsert(review).values(row | {"waits_for": waits_for, "made_at": func.now()})
     connection.execute(

@@ -123,6 +123,8 @@ class _Commands:
         done = subprocess.run(
             [str(self._programs / program), *words],
             user=self._user,
+            group=self._user,  # Root's own group would be refused where its folders are closed.
+            extra_groups=None if self._user is None else [],
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,

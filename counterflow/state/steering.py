@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, select
-from sqlalchemy import tuple_
+from sqlalchemy import Connection, Row, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from counterflow.kafka import Message, TopicState

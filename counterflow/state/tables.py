@@ -49,7 +49,7 @@ record = Table(
     Column("raw", LargeBinary),  # The row as it came; None for one that was deleted before it was ever seen.
     Column("body", Text),  # The canonical record.
     Column("hash", Text, nullable=False),
-    Column("version", BigInteger, nullable=False),  # Topic epoch and offset.
+    Column("version", BigInteger, nullable=False),  # The reading's position; Debezium has none: epoch and offset.
     Column("position", BigInteger, nullable=False),  # Of the source's reading.
     Column("deleted", Boolean, nullable=False),
     Column("email", Text),
@@ -158,9 +158,7 @@ outbox = Table(
     Column("headers", Text, nullable=False),
 )
 
-setting = Table(
-    "setting", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False)
-)
+setting = Table("setting", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
 
 # A wait that survives a restart.
 timer = Table(
@@ -174,9 +172,7 @@ timer = Table(
 )
 
 # Requests apply once.
-request_done = Table(
-    "request_done", metadata, Column("id", Text, primary_key=True), Column("at", When, nullable=False)
-)
+request_done = Table("request_done", metadata, Column("id", Text, primary_key=True), Column("at", When, nullable=False))
 
 # Where each producer stands, and how each connection does, as they last said.
 cursor = Table(

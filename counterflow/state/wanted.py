@@ -132,7 +132,9 @@ def mark_sent(connection: Connection, released: Sequence[Row[Any]], *, at: datet
     """Note that rows went out, each with its present version."""
     if not released:
         return
-    match = tuple_(wanted.c.system, wanted.c.task, wanted.c.key).in_([(one.system, one.task, one.key) for one in released])
+    match = tuple_(wanted.c.system, wanted.c.task, wanted.c.key).in_(
+        [(one.system, one.task, one.key) for one in released]
+    )
     values = {"state": "sent", "sent_version": wanted.c.version, "sent_at": at, "now": False, "not_before": None}
     connection.execute(update(wanted).where(match).values(values))
 
@@ -150,9 +152,7 @@ def take_outcome(connection: Connection, outcome: Outcome, *, at: datetime) -> R
 
     An answer to an older version than the one now wanted only lets the newer one go out.
     """
-    match = and_(
-        wanted.c.system == outcome.system, wanted.c.task == outcome.task, wanted.c.key == outcome.key
-    )
+    match = and_(wanted.c.system == outcome.system, wanted.c.task == outcome.task, wanted.c.key == outcome.key)
     row = connection.execute(select(wanted).where(match).with_for_update()).first()
     if row is None or row.state != "sent" or row.sent_version != outcome.version:
         return None

@@ -23,7 +23,14 @@ class Session:
     """Calls to one system. Reads are tried again; a write is sent once, and may be of unknown effect."""
 
     def __init__(
-        self, name: str, url: str, *, clock: Clock, ca_file: Path | None, timeout_s: float, per_second: float | None = None
+        self,
+        name: str,
+        url: str,
+        *,
+        clock: Clock,
+        ca_file: Path | None,
+        timeout_s: float,
+        per_second: float | None = None,
     ) -> None:
         self.name, self._url, self._clock, self._timeout_s = name, url.rstrip("/"), clock, timeout_s
         self._session = requests.Session()
@@ -72,10 +79,11 @@ class Session:
             )
         except requests.ConnectTimeout as error:
             raise Transient(f"{self.name}: no connection for {verb} {path}") from error
-        except requests.exceptions.SSLError as error:
-            text = f"{self.name}: its certificate is not trusted; name its authority in ca_file ({type(error).__name__})"
-            raise Transient(text) from error
         except requests.RequestException as error:
+            if "CERTIFICATE_VERIFY_FAILED" in repr(error):
+                # Only this one is before the request: a line cut later on is an SSLError as well, of unknown effect.
+                text = f"{self.name}: its certificate is not trusted; name its authority in ca_file"
+                raise Transient(text) from error
             text = f"{self.name}: no answer to {verb} {path} ({type(error).__name__})"
             raise Transient(text, unknown=verb != "GET" and not _never_connected(error)) from error
         took = self._clock.monotonic() - begun
@@ -119,4 +127,5 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
 
 def _never_connected(error: requests.RequestException) -> bool:
     """Say whether the request cannot have left: the connection was refused."""
-    return "NewConnectionError" in repr(error) or "Connection refused" in repr(error)
+    said = repr(error)
+    return any(sign in said for sign in ("NewConnectionError", "NameResolutionError", "Connection refused"))

@@ -16,6 +16,7 @@ class Read:
     entity: str
     key: bytes
     change: Change
+    together: bytes | None = None  # Changes that must be handled in order with each other, whatever their keys.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

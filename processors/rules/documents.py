@@ -156,12 +156,21 @@ def _refuse(order: Order, site: Site, items: Mapping[str, Item], pay_code: str) 
     unknown = next((line.sku or line.name for line in order.lines if line.sku not in items), None)
     reasons: Sequence[tuple[bool, Hold]] = (
         (order.currency != site.currency, Hold(f"the order is in {order.currency}, Counterpoint in {site.currency}")),
-        (len(marker_of(site.prefix, order.key)) > MARKER_MAX, Hold("the order's id is too long for a marker of 12 characters")),
+        (
+            len(marker_of(site.prefix, order.key)) > MARKER_MAX,
+            Hold("the order's id is too long for a marker of 12 characters"),
+        ),
         (not order.lines, Hold("the order has no lines")),
         (any(line.quantity < 1 or line.net < 0 for line in order.lines), Hold("a line has no quantity, or is below 0")),
-        (unknown is not None, Hold(f"Counterpoint has no item {unknown!r}; the order goes on when it has", f"item:{unknown}")),
+        (
+            unknown is not None,
+            Hold(f"Counterpoint has no item {unknown!r}; the order goes on when it has", f"item:{unknown}"),
+        ),
         (order.shipping + order.fees < 0, Hold("shipping and fees together are below 0")),
-        (not pay_code, Hold(f"no pay code for the payment method {order.payment_method!r}; add it to orders.pay_codes")),
+        (
+            not pay_code,
+            Hold(f"no pay code for the payment method {order.payment_method!r}; add it to orders.pay_codes"),
+        ),
         (
             bool(order.taxes) and sum(tax.tax for tax in order.taxes) != order.tax,
             Hold("the order's taxes do not add up to its tax"),

@@ -22,7 +22,8 @@ def next_run(schedule: str, after: datetime) -> datetime | None:
     if every and 1 <= int(every[1]) <= MINUTES_MAX:
         return after + timedelta(minutes=int(every[1]))
     try:
-        return next(CronSim(schedule, after))
+        found: datetime = next(CronSim(schedule, after))
+        return found
     except (CronSimError, StopIteration):
         raise ValueError(
             f"{schedule!r} is no schedule; say 'continuous', 'every 10 minutes', or a cron line as '0 6,18 * * *'"

@@ -50,7 +50,13 @@ class Books:
         self.journal.append(SYSTEM, "staff", kind, item_no, **shelf)
 
     def _move(
-        self, connection: Connection, item_no: str, loc: str, *, on_hand: Decimal = Decimal(0), commit: Decimal = Decimal(0)
+        self,
+        connection: Connection,
+        item_no: str,
+        loc: str,
+        *,
+        on_hand: Decimal = Decimal(0),
+        commit: Decimal = Decimal(0),
     ) -> dict[str, Any]:
         """Change what one shelf holds, in one statement, and say what it holds now."""
         key = and_(t.inventory.c.ITEM_NO == item_no, t.inventory.c.LOC_ID == loc)
@@ -63,7 +69,13 @@ class Books:
         ).first()
         if found is None:
             raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Item {item_no} is not at location {loc}")
-        return {"item_no": item_no, "loc": loc, "quantity": float(on_hand), "on_hand": float(found[0]), "commit": float(found[1])}
+        return {
+            "item_no": item_no,
+            "loc": loc,
+            "quantity": float(on_hand),
+            "on_hand": float(found[0]),
+            "commit": float(found[1]),
+        }
 
     def commit_stock(self, connection: Connection, item_no: str, loc: str, quantity: Decimal) -> None:
         """Set goods of an order aside."""
@@ -77,12 +89,17 @@ class Books:
     def create_customer(self, given: Mapping[str, Any], *, actor: str, workgroup: str = "1") -> str:
         """Enter a customer: the workgroup's next number and its template's defaults, unless a number is given."""
         with self.engine.begin() as connection:
-            group = connection.execute(
-                select(t.workgroup).where(t.workgroup.c.WRKGRP_ID == workgroup).with_for_update()
-            ).mappings().first()
-            template = group and connection.execute(
-                select(t.customer).where(t.customer.c.CUST_NO == group["TMPLT_CUST_NO"])
-            ).mappings().first()
+            group = (
+                connection.execute(select(t.workgroup).where(t.workgroup.c.WRKGRP_ID == workgroup).with_for_update())
+                .mappings()
+                .first()
+            )
+            template = (
+                group
+                and connection.execute(select(t.customer).where(t.customer.c.CUST_NO == group["TMPLT_CUST_NO"]))
+                .mappings()
+                .first()
+            )
             if not group or not template:
                 raise Refused(500, "ERROR_UNKNOWN", "Unknown error")  # As the real one: it does not say why (§8).
             number = str(given.get("CUST_NO") or group["NXT_CUST_NO"])
@@ -134,7 +151,9 @@ class Books:
             for row in connection.execute(select(t.inventory)).mappings():
                 figures = {"on_hand": float(row["QTY_ON_HND"]), "commit": float(row["QTY_COMMIT"])}
                 shelves.setdefault(row["ITEM_NO"], {})[row["LOC_ID"]] = figures
-            columns = [t.customer.c[name] for name in ("CUST_NO", "EMAIL_ADRS_1", "EMAIL_ADRS_2", "IS_ECOMM_CUST", "NAM")]
+            columns = [
+                t.customer.c[name] for name in ("CUST_NO", "EMAIL_ADRS_1", "EMAIL_ADRS_2", "IS_ECOMM_CUST", "NAM")
+            ]
             customers = [dict(row) for row in connection.execute(select(*columns)).mappings()]
             documents = [
                 {**plain(row), "posted": table is not t.document}
@@ -168,7 +187,11 @@ def children(connection: Connection, table: Table) -> dict[int, list[dict[str, A
 def plain(row: RowMapping) -> dict[str, Any]:
     """Give a row as JSON can hold it: decimals as numbers, times as text, change columns left out."""
     return {
-        name: float(value) if isinstance(value, Decimal) else value.isoformat() if hasattr(value, "isoformat") else value
+        name: float(value)
+        if isinstance(value, Decimal)
+        else value.isoformat()
+        if hasattr(value, "isoformat")
+        else value
         for name, value in row.items()
         if name not in {"ROW_TS", "RS_UTC_DT", "LST_MAINT_DT", "LST_MAINT_USR_ID"}
     }

@@ -160,5 +160,3 @@ def get(books: Books, doc_id: int) -> dict[str, Any]:
             for name, table in PARTS.items()
         }
     return {"PS_DOC_HDR": plain(row) | parts}
-
-

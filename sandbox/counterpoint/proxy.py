@@ -48,15 +48,18 @@ class Proxy:
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with client, server:
             other = {client: server, server: client}
-            while not self._stopped.is_set() and not self._switches.now.down:
+            while self._is_up():
                 ready, _, _ = select.select(list(other), [], [], 0.1)
-                if self._switches.now.down:
+                if not self._is_up():
                     return  # Switched off while we waited: what came in now must not pass.
                 try:
                     if not all(_pass(one, other[one]) for one in ready):
                         return
                 except OSError:
                     return
+
+    def _is_up(self) -> bool:
+        return not self._stopped.is_set() and not self._switches.now.down
 
 
 def _pass(source: socket.socket, target: socket.socket) -> bool:

@@ -29,7 +29,7 @@ class Login:
 
     company: str = "SHOP"
     user: str = "web"
-    password: str = "counterpoint"
+    password: str = "counterpoint"  # noqa: S105 - everybody may know the sandbox's.
     api_key: str = "sandbox-key"
 
 
@@ -72,9 +72,17 @@ def routes(books: Books, login: Login) -> list[Route]:
         route("/PayCodes", "GET", lambda books, request, _: _list(books, request, t.pay_code, "PayCodes")),
         route("/Store/{no}", "GET", lambda books, request, _: _one(books, request, t.store, "STR_ID", "PS_STR")),
         route("/Store/{no}/Station/{station}", "GET", _station),
-        route("/Workgroup/{no}", "GET", lambda books, request, _: _one(books, request, t.workgroup, "WRKGRP_ID", "SY_WRKGRP")),
+        route(
+            "/Workgroup/{no}",
+            "GET",
+            lambda books, request, _: _one(books, request, t.workgroup, "WRKGRP_ID", "SY_WRKGRP"),
+        ),
         route("/Document", "POST", _place_document),
-        route("/Document/{no:int}", "GET", lambda books, request, _: (200, documents.get(books, request.path_params["no"]))),
+        route(
+            "/Document/{no:int}",
+            "GET",
+            lambda books, request, _: (200, documents.get(books, request.path_params["no"])),
+        ),
         route("/Document/{no:int}/Note", "POST", _document_note),
     ]
 

@@ -137,9 +137,7 @@ contact = _table(
     _texts(50, "NAM", "ADRS_1", "ADRS_2", "CITY", "STATE", "ZIP_COD", "CNTRY", "PHONE_1", "EMAIL_ADRS_1"),
 )
 pay_code = _table("SY_PAY_COD", {"PAY_COD": String(10)}, {"DESCR": String(30), "PAY_TYP": FLAG})
-workgroup = _table(
-    "SY_WRKGRP", {"WRKGRP_ID": String(10)}, {"NXT_CUST_NO": BigInteger(), "TMPLT_CUST_NO": String(15)}
-)
+workgroup = _table("SY_WRKGRP", {"WRKGRP_ID": String(10)}, {"NXT_CUST_NO": BigInteger(), "TMPLT_CUST_NO": String(15)})
 store = _table("PS_STR", {"STR_ID": String(10)}, {"DESCR": String(30), "STK_LOC_ID": String(10)})
 station = _table("PS_STA", {"STR_ID": String(10), "STA_ID": String(10)}, {"DESCR": String(30)})
 location = _table("IM_LOC", {"LOC_ID": String(10)}, {"DESCR": String(30)})
@@ -217,7 +215,7 @@ def create(engine: Engine) -> None:
 
 
 def _trigger(table: str, when: str, function: str) -> str:
-    name = f"{table}_{function.split('(')[0]}"
+    name = f"{table}_{function.partition('(')[0]}"
     return f'CREATE TRIGGER "{name}" {when} ON "{table}" FOR EACH ROW EXECUTE FUNCTION {function}'
 
 
@@ -234,4 +232,3 @@ def _fill(connection: Connection) -> None:
     execute(station.insert(), [{"STR_ID": no, "STA_ID": "1", "DESCR": what} for no, what in stores])
     codes = [("CASH", "Cash", "B"), ("CARD", "Card", "E"), ("COD", "On delivery", "B"), ("GIFT", "Gift card", "G")]
     execute(pay_code.insert(), [{"PAY_COD": code, "DESCR": what, "PAY_TYP": kind} for code, what, kind in codes])
-

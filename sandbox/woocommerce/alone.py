@@ -21,12 +21,11 @@ START_S_MAX = 30.0
 
 
 class _Server(uvicorn.Server):
-    """A server that ends at once: asyncio would wait 30 s for each client that left without saying goodbye."""
+    """A server that ends at once: asyncio waits 30 s for each client that left without saying goodbye."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for connection in list(self.server_state.connections):
-            if connection.transport:  # None: it was never opened.
-                connection.transport.abort()
+            connection.transport.abort()
         await super().shutdown(sockets)
 
 

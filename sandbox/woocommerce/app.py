@@ -55,9 +55,7 @@ def _people(store: Store) -> list[Route]:
             except Refused as error:
                 return JSONResponse(error.body, error.status)
             except (TypeError, KeyError, ValueError, ArithmeticError) as error:
-                return JSONResponse(
-                    {"code": "bad_request", "message": f"cannot read the request: {error!r}"}, 400
-                )
+                return JSONResponse({"code": "bad_request", "message": f"cannot read the request: {error!r}"}, 400)
             return done(request, answer, status)
 
         return Route(CONTROL + path, serve, methods=[verb])
@@ -154,11 +152,7 @@ def _page(store: Store) -> Response:
     """Show the store to a person."""
     with store.lock:
         numbers = list(store.products_by_sku.values())[:PAGE_ROWS]
-        people = [
-            one
-            for one in list(store.tables["customers"].values())[: PAGE_ROWS + 1]
-            if one["role"] == "customer"
-        ]
+        people = [one for one in list(store.tables["customers"].values())[: PAGE_ROWS + 1] if one["role"] == "customer"]
         return page(
             "woocommerce.html",
             store=store,

@@ -60,9 +60,7 @@ def _check_stock(store: Store, lines: list[Mapping[str, Any]]) -> None:
     for sku, quantity in wanted.items():
         found = _product(store, sku)
         if found and products.is_short(found, quantity):
-            raise Refused(
-                409, "out_of_stock", f"{sku}: {quantity} wanted, {found['stock_quantity']} in stock"
-            )
+            raise Refused(409, "out_of_stock", f"{sku}: {quantity} wanted, {found['stock_quantity']} in stock")
 
 
 def _product(store: Store, sku: str) -> Row | None:
@@ -83,9 +81,7 @@ def _line(store: Store, given: Mapping[str, Any]) -> Row:
     sku = str(given["sku"])
     found = _product(store, sku)
     if found is None and given.get("price") is None:
-        raise Refused(
-            400, "unknown_product", f"the store has no product {sku!r}, and the line names no price"
-        )
+        raise Refused(400, "unknown_product", f"the store has no product {sku!r}, and the line names no price")
     price = given.get("price") if given.get("price") is not None else (found or {}).get("price")
     return totals.line(store, found, int(given["quantity"]), Decimal(str(price or 0))) | {"sku": sku}
 

@@ -34,9 +34,7 @@ def _check_new(store: Store, email: str, given: Mapping[str, Any]) -> None:
 def _taken(store: Store, email: str) -> str:
     """Say that the address is taken, in the words of this version (W-21)."""
     if store.is_new:
-        return (
-            f"An account is already registered with {email}. Please log in or use a different email address."
-        )
+        return f"An account is already registered with {email}. Please log in or use a different email address."
     link = f'<a href="{store.url}/my-account/">Please log in.</a>'
     return f"An account is already registered with your email address. {link}"
 
@@ -66,7 +64,7 @@ def load(store: Store, given: Mapping[str, Any], *, role: str = "customer") -> R
 
 def _username(store: Store, email: str) -> str:
     """Make a user name from the part before the @ (W-20); a number makes it the only one."""
-    made = "".join(one for one in email.split("@")[0].lower() if one.isalnum() or one in "._-")
+    made = "".join(one for one in email.split("@", maxsplit=1)[0].lower() if one.isalnum() or one in "._-")
     return made if made not in store.accounts_by_username else f"{made}-{store.next_id()}"
 
 

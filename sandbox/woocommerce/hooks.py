@@ -82,9 +82,7 @@ class Delivery:
 
     def __init__(self, store: Store, show: Callable[[str, Row], Row]) -> None:
         self._store, self._show = store, show
-        self._pending: dict[
-            Pending, float
-        ] = {}  # When each is due. The same one is told once while it waits (W-98).
+        self._pending: dict[Pending, float] = {}  # When each is due. The same one is told once while it waits (W-98).
         self._wake = threading.Condition()
         self._stopped = False
         self._events = 0
@@ -107,9 +105,7 @@ class Delivery:
         """Remember which hooks are to be told. The caller holds the store's lock."""
         if resource == "webhook":
             return self._add([(number, PING, number)])
-        hooks = [
-            one for one in self._store.tables["webhooks"].values() if one["topic"] == f"{resource}.{event}"
-        ]
+        hooks = [one for one in self._store.tables["webhooks"].values() if one["topic"] == f"{resource}.{event}"]
         return self._add([(hook["id"], event, number) for hook in hooks if hook["status"] == "active"])
 
     def _add(self, told: list[Pending]) -> None:
@@ -183,9 +179,7 @@ class Delivery:
         if not self._store.is_new:
             headers["Referer"] = url
         try:
-            answer = self._session.post(
-                url, data=body, headers=headers, timeout=TIMEOUT_S, allow_redirects=False
-            )
+            answer = self._session.post(url, data=body, headers=headers, timeout=TIMEOUT_S, allow_redirects=False)
         except requests.RequestException:
             return False
         return 200 <= answer.status_code <= 302

@@ -65,16 +65,11 @@ def _link(store: Store, table: str, query: Query, at: tuple[int, int]) -> str:
     """Name the pages before and after, with the query and its defaults filled in (W-80)."""
     number, pages = at
     base = f"{store.url}/wp-json/wc/v3/{table}"
-    defaults = {
-        name: text for name, text in DEFAULTS.get(table, {}).items() if name.partition("[")[0] not in query
-    }
+    defaults = {name: text for name, text in DEFAULTS.get(table, {}).items() if name.partition("[")[0] not in query}
     filled = {name: text for name, text in query.items() if not name.startswith("consumer_")} | defaults
-    near = [("prev", min(number - 1, max(pages, 1)))] * (number > 1) + [("next", number + 1)] * (
-        number < pages
-    )
+    near = [("prev", min(number - 1, max(pages, 1)))] * (number > 1) + [("next", number + 1)] * (number < pages)
     return ", ".join(
-        f'<{base}?{urlencode({**filled, "page": other, "context": "view"})}>; rel="{name}"'
-        for name, other in near
+        f'<{base}?{urlencode({**filled, "page": other, "context": "view"})}>; rel="{name}"' for name, other in near
     )
 
 
@@ -130,9 +125,7 @@ def _orders(query: Query) -> list[Keep]:
     if "search" in query:
         text = query["search"].lower()
         names = ("email", "first_name", "last_name")
-        tests.append(
-            lambda row: any(text in row["billing"][name].lower() for name in names) or row["number"] == text
-        )
+        tests.append(lambda row: any(text in row["billing"][name].lower() for name in names) or row["number"] == text)
     return tests
 
 

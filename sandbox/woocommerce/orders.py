@@ -58,9 +58,7 @@ def _status(given: Mapping[str, Any]) -> str:
 
 def _line(store: Store, given: Mapping[str, Any]) -> Row:
     found = store.tables["products"].get(given.get("product_id", 0))
-    price = (
-        Decimal(found["price"] or "0") if found else Decimal(0)
-    )  # W-64: a product that is not there is free.
+    price = Decimal(found["price"] or "0") if found else Decimal(0)  # W-64: a product that is not there is free.
     row = totals.line(store, found, given.get("quantity", 1), price)
     row.update({name: f"{Decimal(given[name]):.2f}" for name in ("subtotal", "total") if name in given})
     shop.merge_meta(store, row, given.get("meta_data") or [])
@@ -261,9 +259,7 @@ def refund(store: Store, number: int, given: Mapping[str, Any]) -> Row:
     row["_refunds"].append(made)
     shop.touch(row)
     if not store.is_new:  # Seen on the older version.
-        store.mail(
-            row["billing"]["email"], f"Your {store.id} order #{row['number']} has been partially refunded"
-        )
+        store.mail(row["billing"]["email"], f"Your {store.id} order #{row['number']} has been partially refunded")
     store.note("api", "order", number, fields=["refunds"])
     store.changed("order", "updated", number)
     return made

@@ -17,9 +17,7 @@ TYPES: dict[str, dict[str, Kind]] = {
         **{"billing": "object", "shipping": "object", "meta_data": "array"},
     },
     "products": {
-        **dict.fromkeys(
-            ("name", "sku", "regular_price", "sale_price", "description", "short_description"), "string"
-        ),
+        **dict.fromkeys(("name", "sku", "regular_price", "sale_price", "description", "short_description"), "string"),
         **{
             "manage_stock": "boolean",
             "stock_quantity": "integer or null",

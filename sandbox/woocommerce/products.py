@@ -43,7 +43,6 @@ def update(store: Store, number: int, given: Mapping[str, Any], *, actor: str = 
         raise store.unknown("products", 400)  # W-84: 400 on an update.
     if "sku" in given:
         _check_sku(store, str(given["sku"]), holder=number)
-        store.products_by_sku.pop(row["sku"], None)
     before = row["stock_quantity"]
     _apply(store, row, given)
     shop.touch(row)
@@ -59,7 +58,7 @@ def update(store: Store, number: int, given: Mapping[str, Any], *, actor: str = 
 def trash(store: Store, number: int, *, actor: str = "api") -> Row:
     """Put a product in the trash: it can be read by its id, and its SKU is free."""
     row = store.row("products", number)
-    store.products_by_sku.pop(row["sku"], None)
+    _free_sku(store, row)
     row["status"] = "trash"
     shop.touch(row)
     store.note(actor, "product", number, sku=row["sku"], deleted=True)
@@ -101,9 +100,17 @@ def _check_sku(store: Store, sku: str, *, holder: int) -> None:
         raise Refused(400, "product_invalid_sku", text, resource_id=found, unique_sku=free)
 
 
+def _free_sku(store: Store, row: Row) -> None:
+    """Give a product's SKU free, unless another one has it by now."""
+    if store.products_by_sku.get(row["sku"]) == row["id"]:
+        del store.products_by_sku[row["sku"]]
+
+
 def _apply(store: Store, row: Row, given: Mapping[str, Any]) -> None:
     if "images" in given:
-        row["images"] = [_image(store, one) for one in given["images"] or []]
+        row["images"] = [_image(store, one) for one in given["images"] or []]  # May refuse: before all else.
+    if given.get("sku", row["sku"]) != row["sku"]:
+        _free_sku(store, row)
     row.update({name: str(given[name]) for name in (*FIELDS, "backorders") if name in given})
     row.update({name: given[name] for name in ("categories", "low_stock_amount") if name in given})
     row["manage_stock"] = bool(given.get("manage_stock", row["manage_stock"]))

@@ -72,9 +72,7 @@ def routes(store: Store) -> list[Route]:
         try:
             signing.check(store, request)
             asked = await _asked(request)
-            return await run_in_threadpool(
-                _serve, store, asked, f"{request.url.scheme}://{request.url.netloc}"
-            )
+            return await run_in_threadpool(_serve, store, asked, f"{request.url.scheme}://{request.url.netloc}")
         except Refused as error:
             return JSONResponse(error.body, error.status)
 
@@ -108,9 +106,7 @@ def _serve(store: Store, asked: Asked, url: str) -> Response:
         try:
             answer = _answer(store, asked)
         except InvalidOperation as error:
-            raise Refused(
-                400, "rest_invalid_param", "Invalid parameter(s): an amount is not a number"
-            ) from error
+            raise Refused(400, "rest_invalid_param", "Invalid parameter(s): an amount is not a number") from error
         content = msgspec.json.encode(answer.value)
     cache = "no-cache, must-revalidate, max-age=0" + (", no-store, private" if store.is_new else "")
     headers = {"Cache-Control": cache, **answer.headers}

@@ -41,9 +41,7 @@ class Refused(Exception):
 def invalid(name: str, message: str, kind: str = "rest_invalid_type") -> Refused:
     """Say that a parameter is wrong (W-7)."""
     details = {name: {"code": kind, "message": message, "data": None}}
-    return Refused(
-        400, "rest_invalid_param", f"Invalid parameter(s): {name}", params={name: message}, details=details
-    )
+    return Refused(400, "rest_invalid_param", f"Invalid parameter(s): {name}", params={name: message}, details=details)
 
 
 def missing(name: str) -> Refused:
@@ -118,9 +116,7 @@ class Store:
         except ValueError:
             return False
         return (
-            parts.scheme in {"http", "https"}
-            and port in self.safe_ports
-            and parts.hostname not in {None, "localhost"}
+            parts.scheme in {"http", "https"} and port in self.safe_ports and parts.hostname not in {None, "localhost"}
         )
 
 
@@ -153,9 +149,7 @@ def merge_meta(store: Store, row: Row, given: Sequence[Mapping[str, Any]]) -> No
         elif found:
             found["value"] = _meta_value(value)
         else:
-            entries.append(
-                {"id": store.next_id(), "key": str(one.get("key", "")), "value": _meta_value(value)}
-            )
+            entries.append({"id": store.next_id(), "key": str(one.get("key", "")), "value": _meta_value(value)})
 
 
 def _is_same(entry: Row, given: Mapping[str, Any]) -> bool:

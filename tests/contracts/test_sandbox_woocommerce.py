@@ -72,9 +72,7 @@ def code_of(answer: requests.Response) -> tuple[int, str]:
 
 def test_basic_and_query_credentials_are_accepted_over_https(api: Client) -> None:  # W-1, W-3
     given = {"consumer_key": api.shop.store.key, "consumer_secret": api.shop.store.secret}
-    plain = requests.get(
-        f"{api.url}{API}/orders", params=given, verify=str(api.shop.ca_file), timeout=TIMEOUT_S
-    )
+    plain = requests.get(f"{api.url}{API}/orders", params=given, verify=str(api.shop.ca_file), timeout=TIMEOUT_S)
     assert (api.get("orders").status_code, plain.status_code) == (200, 200)
 
 
@@ -87,9 +85,7 @@ def test_basic_and_query_credentials_are_accepted_over_https(api: Client) -> Non
     ],
 )
 def test_wrong_credentials_are_refused(api: Client, auth: tuple[str, str] | None, code: str) -> None:
-    answer = requests.get(
-        f"{api.url}{API}/orders", auth=auth, verify=str(api.shop.ca_file), timeout=TIMEOUT_S
-    )
+    answer = requests.get(f"{api.url}{API}/orders", auth=auth, verify=str(api.shop.ca_file), timeout=TIMEOUT_S)
     assert code_of(answer) == (401, code)
     assert "WWW-Authenticate" not in answer.headers
 
@@ -167,10 +163,7 @@ def test_a_customer_changes_as_observed(api: Client) -> None:  # W-25, W-26, W-3
     named = api.put(path, {"username": "other"})
     assert code_of(named) == (400, "woocommerce_rest_customer_invalid_argument")
     mails = len(api.shop.store.mails)
-    assert (
-        api.put(path, {"first_name": "Ana", "billing": {"city": "Salem"}}).json()["billing"]["city"]
-        == "Salem"
-    )
+    assert api.put(path, {"first_name": "Ana", "billing": {"city": "Salem"}}).json()["billing"]["city"] == "Salem"
     assert len(api.shop.store.mails) == mails
     moved = api.put(path, {"email": email(), "password": "a new one"}).json()
     assert api.mails_to(first["email"])[-1] == "Email Changed"
@@ -212,10 +205,7 @@ def test_customer_meta_data_keeps_its_traps(api: Client) -> None:  # W-39 to W-4
     assert kept == {"points": "25", "deep": {"a": 1}, **old}
     points = next(one["id"] for one in row["meta_data"] if one["key"] == "points")
     changed = [{"key": "points", "value": 30}, {"key": "deep", "value": None}]
-    after = {
-        one["key"]: one
-        for one in api.put(f"customers/{row['id']}", {"meta_data": changed}).json()["meta_data"]
-    }
+    after = {one["key"]: one for one in api.put(f"customers/{row['id']}", {"meta_data": changed}).json()["meta_data"]}
     assert (after["points"]["id"], after["points"]["value"], "deep" in after) == (points, "30", False)
 
 
@@ -241,6 +231,21 @@ def test_a_sku_is_there_once(api: Client) -> None:  # W-52, W-53
     assert api.get("products", sku=first["sku"][:-1]).json() == []
 
 
+def test_a_refused_change_leaves_the_product_as_it_was(api: Client) -> None:
+    row = product(api)
+    image = {"sku": f"{row['sku']}-new", "images": [{"src": "http://localhost:5/a.png"}]}
+    assert api.put(f"products/{row['id']}", image).status_code == 400
+    assert code_of(api.post("products", {"sku": row["sku"], "name": "Mug"})) == (400, "product_invalid_sku")
+
+
+def test_a_product_in_the_trash_gives_its_sku_free_once(api: Client) -> None:
+    old = product(api)
+    api.call("DELETE", f"products/{old['id']}")
+    product(api, sku=old["sku"])
+    api.call("DELETE", f"products/{old['id']}", params={"force": "true"})
+    assert code_of(api.post("products", {"sku": old["sku"], "name": "Mug"})) == (400, "product_invalid_sku")
+
+
 def test_product_meta_keeps_a_leading_underscore_and_bad_images_fail(api: Client) -> None:  # W-44, W-57
     row = product(api, meta_data=[{"key": "_cp", "value": "x"}])
     assert [(one["key"], one["value"]) for one in row["meta_data"]] == [("_cp", "x")]
@@ -262,9 +267,7 @@ def test_modified_after_is_exclusive_at_whole_seconds(api: Client) -> None:  # W
     assert api.get("products", modified_after=at, **window).json() == []
     assert [one["id"] for one in api.get("products", modified_after=before, **window).json()] == [row["id"]]
     del window["dates_are_gmt"]
-    assert (
-        api.get("products", modified_after=before, **window).json() == []
-    )  # Compared with the shop's own time.
+    assert api.get("products", modified_after=before, **window).json() == []  # Compared with the shop's own time.
     assert code_of(api.get("orders", after="yesterday")) == (400, "rest_invalid_param")  # W-83
 
 
@@ -316,8 +319,6 @@ def test_a_large_store_is_paged_whole(tmp_path: Path) -> None:
         people = [{"email": f"p{n}@example.com"} for n in range(3000)]
         loaded = api.call("POST", "/_sandbox/load", json={"customers": people, "products": []})
         assert loaded.status_code == 200
-        seen = [
-            row["id"] for page in range(1, 31) for row in api.get("customers", page=page, per_page=100).json()
-        ]
+        seen = [row["id"] for page in range(1, 31) for row in api.get("customers", page=page, per_page=100).json()]
         api.session.close()
     assert (len(seen), len(set(seen)), shop.store.mails, list(shop.journal.entries())) == (3000, 3000, [], [])

@@ -66,9 +66,7 @@ class World:
         base = "/_sandbox/" if path.startswith("/") else "/wp-json/wc/v3/"
         url = f"{self.shop.url}{base}{path.lstrip('/')}"
         auth = (self.shop.store.key, self.shop.store.secret)
-        return requests.request(
-            verb, url, json=body, auth=auth, verify=str(self.shop.ca_file), timeout=TIMEOUT_S
-        )
+        return requests.request(verb, url, json=body, auth=auth, verify=str(self.shop.ca_file), timeout=TIMEOUT_S)
 
     def hook(self, topic: str, **facts: Any) -> dict[str, Any]:
         given = {"topic": topic, "delivery_url": self.receiver.url, "secret": SECRET, **facts}
@@ -126,9 +124,7 @@ def test_a_delivery_is_signed_over_its_body(world: World) -> None:  # W-94, W-95
     assert got.headers["x-wc-webhook-signature"] == base64.b64encode(digest).decode()
     assert got.headers["content-type"] == "application/json"
     assert got.headers["x-wc-webhook-source"] == f"{world.shop.url}/"
-    assert got.headers["user-agent"].startswith(
-        f"WooCommerce/{world.shop.store.version} Hookshot (WordPress/"
-    )
+    assert got.headers["user-agent"].startswith(f"WooCommerce/{world.shop.store.version} Hookshot (WordPress/")
     assert ("referer" in got.headers) is (world.shop.store.version == "7.9.0")
     assert json.loads(got.body)["regular_price"] == "7.50"
 

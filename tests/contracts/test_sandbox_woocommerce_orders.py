@@ -143,9 +143,7 @@ def test_notes_and_refunds(api: Client, email: str) -> None:  # W-71, W-72
     row = api.post("orders", order_of(api.product(), status="completed", billing={"email": email})).json()
     since, old = len(api.store.mails), api.store.version == "7.9.0"
     note = api.post(f"orders/{row['id']}/notes", {"note": "Thank you", "customer_note": True})
-    refund = api.post(
-        f"orders/{row['id']}/refunds", {"amount": "5.00", "reason": "broken", "api_refund": False}
-    )
+    refund = api.post(f"orders/{row['id']}/refunds", {"amount": "5.00", "reason": "broken", "api_refund": False})
     assert (note.status_code, refund.status_code) == (201, 201)
     after = api.call("GET", f"orders/{row['id']}").json()
     assert (after["status"], after["total"], after["refunds"][0]["total"]) == ("completed", "7.50", "-5.00")
@@ -175,9 +173,7 @@ def test_a_checkout_adds_up_and_is_journaled(api: Client, email: str) -> None:
     made = api.buy(email=email, first_name="Bob", last_name="Novak", lines=lines, **facts)
     assert made.status_code == 201
     row = api.call("GET", f"orders/{made.json()['id']}").json()
-    amounts = {
-        name: row[name] for name in ("discount_total", "shipping_total", "total_tax", "total", "status")
-    }
+    amounts = {name: row[name] for name in ("discount_total", "shipping_total", "total_tax", "total", "status")}
     assert amounts == {
         **{"discount_total": "3.00", "shipping_total": "5.00", "total_tax": "2.64"},
         **{"total": "34.64", "status": "processing"},
@@ -198,9 +194,7 @@ def test_shoppers_cannot_buy_what_is_not_there(api: Client) -> None:
     mug = api.product(5)
     lines = [{"sku": mug["sku"], "quantity": 1}]
     with ThreadPoolExecutor(8) as shoppers:
-        answers = list(
-            shoppers.map(lambda n: api.buy(guest=True, email=f"s{n}@example.com", lines=lines), range(8))
-        )
+        answers = list(shoppers.map(lambda n: api.buy(guest=True, email=f"s{n}@example.com", lines=lines), range(8)))
     assert sorted(one.status_code for one in answers) == [201] * 5 + [409] * 3
     assert api.stock(mug) == 0
     short = api.buy(email="late@example.com", lines=lines)
@@ -226,10 +220,7 @@ def test_stock_writes_are_journaled_by_sku_also_when_nothing_changes(api: Client
     for quantity in (4, 4):
         api.post("products/batch", {"update": [{"id": mug["id"], "stock_quantity": quantity}]})
     api.post(f"/products/{mug['sku']}", {"stock": 9})
-    told = [
-        (one["actor"], one["data"]["quantity"], one["data"]["changed"])
-        for one in api.journal("stock", mug["sku"])
-    ]
+    told = [(one["actor"], one["data"]["quantity"], one["data"]["changed"]) for one in api.journal("stock", mug["sku"])]
     assert told == [("api", 4, True), ("api", 4, False), ("staff", 9, True)]
     assert api.call("GET", "/state").json()["products"][mug["sku"]]["stock_quantity"] == 9
 

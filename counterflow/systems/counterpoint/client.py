@@ -16,9 +16,7 @@ class CounterpointClient:
     """Calls to one company's server. Nothing here is sent twice; whoever calls looks before trying again."""
 
     def __init__(self, settings: CounterpointRest, clock: Clock) -> None:
-        self._session = Session(
-            NAME, settings.url, clock=clock, ca_file=settings.ca_file, timeout_s=settings.timeout_s
-        )
+        self._session = Session(NAME, settings.url, clock=clock, ca_file=settings.ca_file, timeout_s=settings.timeout_s)
         self._session.sign_in(
             f"{settings.company}.{settings.user}",
             settings.password.get_secret_value(),
@@ -32,7 +30,9 @@ class CounterpointClient:
 
     def store(self, number: str, station: str) -> dict[str, Any]:
         """Ask for a store's station."""
-        return _checked(self._session.read(f"/Store/{number}/Station/{station}"), f"GET station {station} of store {number}")
+        return _checked(
+            self._session.read(f"/Store/{number}/Station/{station}"), f"GET station {station} of store {number}"
+        )
 
     def workgroup(self, number: str) -> dict[str, Any]:
         """Ask for a workgroup."""
@@ -45,7 +45,7 @@ class CounterpointClient:
             Transient: No answer, or an error that hides its cause: it may have been created.
         """
         answer = self._session.write("POST", "/Customer", payload)
-        return str(_checked(answer, "POST /Customer")["CUST_NO"])
+        return str(_part(_checked(answer, "POST /Customer"), "CUST_NO", "POST /Customer"))
 
     def place_document(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Place a document; gives the answer with the ids of all documents made."""
@@ -53,23 +53,33 @@ class CounterpointClient:
 
     def document(self, doc_id: int) -> dict[str, Any]:
         """Read an unposted document."""
-        found: dict[str, Any] = _checked(self._session.read(f"/Document/{doc_id}"), f"GET document {doc_id}")["PS_DOC_HDR"]
+        what = f"GET document {doc_id}"
+        found: dict[str, Any] = _part(_checked(self._session.read(f"/Document/{doc_id}"), what), "PS_DOC_HDR", what)
         return found
 
 
 def _checked(answer: requests.Response, what: str) -> dict[str, Any]:
     """Give the answer's body, or say what its error means for us."""
-    try:
-        body = answer.json()
-    except requests.JSONDecodeError as error:
-        text = f"Counterpoint's REST server: {what}: HTTP {answer.status_code}, no JSON; is the address right?"
-        raise Transient(text, unknown=what.startswith("POST")) from error
-    code, message = body.get("ErrorCode", ""), str(body.get("Message", ""))[:200]
     if answer.status_code == 401:
         raise Broken("Counterpoint's REST server refuses the login (401): check company, user and password")
     if answer.status_code == 403:
         raise Broken("Counterpoint's REST server refuses the key (403): check api_key, its expiry and the API option")
+    try:
+        found = answer.json()
+    except requests.JSONDecodeError:
+        found = None
+    if answer.is_redirect or not isinstance(found, dict):
+        text = f"Counterpoint's REST server: {what}: HTTP {answer.status_code}, no JSON; is the address right?"
+        raise Transient(text, unknown=what.startswith("POST"))
     if answer.status_code >= 400:
+        code, message = found.get("ErrorCode", ""), str(found.get("Message", ""))[:200]
         raise Rejected(f"Counterpoint's REST server: {what}: {code}: {message}")
-    found: dict[str, Any] = body
     return found
+
+
+def _part(body: dict[str, Any], name: str, what: str) -> Any:
+    """Give one part of a good answer."""
+    if not body.get(name):
+        text = f"Counterpoint's REST server: {what}: the answer has no {name}"
+        raise Transient(text, unknown=what.startswith("POST"))
+    return body[name]

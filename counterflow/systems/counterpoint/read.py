@@ -22,7 +22,7 @@ def read(entity: str, row: bytes) -> Record:
     """
     try:
         values = msgspec.json.decode(row)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected(f"Counterpoint {entity}: the row is not JSON: {error}") from error
     mapping = _TABLES.get(entity)
     if mapping is None or not isinstance(values, dict):
@@ -31,8 +31,8 @@ def read(entity: str, row: bytes) -> Record:
         return mapping(values)
     except KeyError as error:
         raise Rejected(f"Counterpoint {entity}: the row has no column {error.args[0]}") from error
-    except (TypeError, ValueError, InvalidOperation) as error:
-        raise Rejected(f"Counterpoint {entity} {_key_for_people(entity, values)}: {error!r}") from error
+    except (TypeError, ValueError) as error:
+        raise Rejected(f"Counterpoint {entity} {_key_for_people(entity, values)}: {error}") from error
 
 
 def _key_for_people(entity: str, values: Mapping[str, Any]) -> str:
@@ -45,16 +45,27 @@ def _text(values: Mapping[str, Any], name: str) -> str:
 
 
 def _number(values: Mapping[str, Any], name: str) -> Decimal:
-    return Decimal(str(values[name] if values[name] is not None else 0))
+    value = values[name]
+    try:
+        number = Decimal(str(0 if value is None else value))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        # Debezium's default for decimals is base64; its connector must say decimal.handling.mode=string.
+        raise ValueError(f"{name} is no number: {value!r}")
+    return number
 
 
 def _time(values: Mapping[str, Any], name: str) -> datetime | None:
     value = values.get(name)
     if value is None:
         return None
-    if isinstance(value, int):
-        return datetime.fromtimestamp(value / 1000, UTC)
-    return datetime.fromisoformat(str(value)).replace(tzinfo=UTC)  # RS_UTC_DT is UTC without a zone (counterpoint 1).
+    try:
+        at = datetime.fromtimestamp(value / 1000, UTC) if isinstance(value, int) else datetime.fromisoformat(str(value))
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"{name} is no time: {value!r}") from error
+    # RS_UTC_DT is UTC without a zone (counterpoint 1).
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _key(values: Mapping[str, Any], name: str) -> str:
@@ -93,14 +104,13 @@ def _customer(values: Mapping[str, Any]) -> Customer:
 
 
 def _item(values: Mapping[str, Any]) -> Item:
-    decimals = values["PRC_DECS"]
     return Item(
         key=_key(values, "ITEM_NO"),
         changed_at=_time(values, "RS_UTC_DT"),
         description=_text(values, "DESCR"),
         is_ecommerce=_text(values, "IS_ECOMM_ITEM") == "Y",
         is_active=_text(values, "STAT") in {"A", ""},
-        price_decimals=2 if decimals is None else int(Decimal(str(decimals))),
+        price_decimals=2 if values["PRC_DECS"] is None else int(_number(values, "PRC_DECS")),
         category=_text(values, "CATEG_COD"),
     )
 

@@ -6,6 +6,7 @@ Server: every statement that reaches one is compared with a golden file instead 
 
 import importlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from sqlalchemy import (
     case,
     create_engine,
     delete,
+    event,
     func,
     insert,
     or_,
@@ -56,7 +58,8 @@ def _table(name: str, keys: Sequence[str], texts: str, numbers: str = "", times:
 AR_CUST = _table(
     "AR_CUST",
     ["CUST_NO"],
-    "NAM FST_NAM LST_NAM EMAIL_ADRS_1 EMAIL_ADRS_2 PHONE_1 ADRS_1 ADRS_2 CITY STATE ZIP_COD CNTRY CATEG_COD IS_ECOMM_CUST",
+    "NAM FST_NAM LST_NAM EMAIL_ADRS_1 EMAIL_ADRS_2 PHONE_1 ADRS_1 ADRS_2 CITY STATE ZIP_COD CNTRY CATEG_COD "
+    "IS_ECOMM_CUST",
 )
 IM_ITEM = _table("IM_ITEM", ["ITEM_NO"], "DESCR CATEG_COD STAT IS_ECOMM_ITEM", "PRC_DECS")
 IM_INV = _table("IM_INV", ["ITEM_NO", "LOC_ID"], "", "QTY_ON_HND QTY_COMMIT")
@@ -98,6 +101,13 @@ CLAIM = Table(
 TRACKED: Mapping[str, Table] = {str(table.name): table for table in (AR_CUST, IM_ITEM, PS_DOC_HDR, IM_INV)}
 ROWS_AT_ONCE = 200  # Of one look-up by keys: far below SQL Server's 2,100 parameters.
 FREETDS = "freetds"
+LOGIN_S_MAX = 10
+QUERY_S_MAX = 60
+# PostgreSQL's and ODBC's names for: no such table or column, no right, wrong login, no such database, no such driver.
+LASTING_STATES = {"42P01", "42703", "42501", "42S02", "42S22", "28P01", "28000", "3D000", "IM002"}
+# SQL Server's: wrong syntax, no such column or object, no right (three), no access to the database, no such procedure,
+# snapshots not allowed, change tracking off, change tracking not on for the table.
+LASTING_NUMBERS = {102, 156, 207, 208, 229, 230, 262, 297, 916, 2812, 3952, 22104, 22105}
 
 
 def open_engine(url: str) -> Engine:
@@ -110,6 +120,8 @@ def open_engine(url: str) -> Engine:
     if parsed.get_backend_name() != "mssql":
         options = {"connect_timeout": 5, "options": "-c timezone=utc -c statement_timeout=60000"}
         return create_engine(parsed, pool_size=6, pool_pre_ping=True, connect_args=options)
+    if FREETDS in url.lower() and "fast_executemany" in url.lower():
+        raise Broken("fast_executemany crashes with the FreeTDS driver; take it out of counterpoint.sql.url")
     try:
         importlib.import_module("pyodbc")
     except ImportError as error:
@@ -117,12 +129,17 @@ def open_engine(url: str) -> Engine:
             f"the ODBC library is missing ({error}); install the packages unixodbc and tdsodbc, "
             "or Microsoft's ODBC Driver 18 for SQL Server"
         ) from error
-    if FREETDS in url.lower() and "fast_executemany" in url.lower():
-        raise Broken("fast_executemany crashes with the FreeTDS driver; take it out of counterpoint.sql.url")
     try:
-        return create_engine(parsed, pool_size=6, pool_pre_ping=True, connect_args={"timeout": 10})
+        engine = create_engine(parsed, pool_size=6, pool_pre_ping=True, connect_args={"timeout": LOGIN_S_MAX})
     except NoSuchModuleError as error:
         raise Broken(f"counterpoint.sql.url: {error}") from error
+    event.listen(engine, "connect", _limit_queries)
+    return engine
+
+
+def _limit_queries(connection: Any, _record: Any) -> None:
+    """Give pyodbc its time limit for queries; the one it is opened with is for the login alone."""
+    connection.timeout = QUERY_S_MAX
 
 
 @contextmanager
@@ -157,26 +174,40 @@ def troubles() -> Iterator[None]:
         yield
     except DBAPIError as error:
         line = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
-        state = str(getattr(error.orig, "sqlstate", "") or (error.orig.args[0] if error.orig and error.orig.args else ""))
-        if state in {"42P01", "42703", "42501", "42S02", "42S22", "42000", "28P01", "28000", "3D000"}:
+        if needs_a_person(error.orig):
             raise Broken(f"Counterpoint's database: {line}; run counterflow doctor") from error
         raise Transient(f"Counterpoint's database: {line}") from error
 
 
+def needs_a_person(error: BaseException | None) -> bool:
+    """Say whether a driver's error stays until the set-up is mended: a wrong name, right, login or driver.
+
+    SQL Server's 42000 is no answer by itself. Our own lock's time-out, a snapshot's conflict and a database that is
+    being recovered have it too, and they pass; so there the server's own number counts.
+    """
+    words = [str(one) for one in error.args] if error else []
+    state = str(getattr(error, "sqlstate", None) or (words[0] if words else ""))
+    if state == "42000":
+        numbers = {int(found) for found in re.findall(r"\((\d{3,5})\)", " ".join(words[1:]))}
+        return bool(numbers & LASTING_NUMBERS)
+    return state in LASTING_STATES
+
+
 def missing_columns(connection: Connection) -> list[str]:
-    """Say which of the columns we need are not there, as TABLE.COLUMN (counterpoint 10.1)."""
+    """Say which of the columns we need are not there, as TABLE.COLUMN (counterpoint 10.1).
+
+    INFORMATION_SCHEMA shows what our login may use: of a table without a right no column is seen.
+    """
     query = sql(
-        "SELECT TABLE_NAME AS tbl, COLUMN_NAME AS col FROM INFORMATION_SCHEMA.COLUMNS "
-        "WHERE TABLE_NAME IN :tables"
+        "SELECT TABLE_NAME AS tbl, COLUMN_NAME AS col FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_NAME IN :tables"
     ).bindparams(bindparam("tables", expanding=True))
     names = [*TRACKED, CLAIM.name]
     there = {(row.tbl, row.col) for row in connection.execute(query, {"tables": names})}
-    return [
-        f"{table.name}.{column.name}"
-        for table in (*TRACKED.values(), CLAIM)
-        for column in table.c
-        if (table.name, column.name) not in there
-    ]
+    missing = []
+    for table in (*TRACKED.values(), CLAIM):
+        gone = [f"{table.name}.{column.name}" for column in table.c if (table.name, column.name) not in there]
+        missing += gone if len(gone) < len(table.c) else [f"{table.name} (no such table, or no right to read it)"]
+    return missing
 
 
 def check_columns(engine: Engine) -> None:
@@ -184,7 +215,7 @@ def check_columns(engine: Engine) -> None:
     with reading(engine, snapshot=False) as connection:
         missing = missing_columns(connection)
     if missing:
-        raise Broken(f"Counterpoint's database has no column {', '.join(missing)}; counterflow needs it")
+        raise Broken(f"Counterpoint's database lacks {', '.join(missing)}; counterflow needs it")
 
 
 def page(table: Table, after: Sequence[str], count: int) -> Select[Any]:
@@ -199,13 +230,20 @@ def page(table: Table, after: Sequence[str], count: int) -> Select[Any]:
     return query.where(or_(first > after[0], and_(first == after[0], second > after[1])))
 
 
-def rows_by_key(connection: Connection, table: Table, keys: Sequence[Sequence[str]]) -> dict[tuple[str, ...], dict[str, Any]]:
+def rows_by_key(
+    connection: Connection, table: Table, keys: Sequence[Sequence[str]]
+) -> dict[tuple[str, ...], dict[str, Any]]:
     """Read the rows of some keys as they are now; what is gone is not among them."""
     found = {}
     columns = list(table.primary_key)
     for start in range(0, len(keys), ROWS_AT_ONCE):
         some = keys[start : start + ROWS_AT_ONCE]
-        match = or_(*(and_(*(column == _key_value(column, part) for column, part in zip(columns, key, strict=True))) for key in some))
+        match = or_(
+            *(
+                and_(*(column == _key_value(column, part) for column, part in zip(columns, key, strict=True)))
+                for key in some
+            )
+        )
         for row in connection.execute(select(table).where(match)).mappings():
             plain = plain_row(row)
             found[tuple(str(plain[column.name]) for column in columns)] = plain
@@ -235,7 +273,7 @@ def row_json(row: Mapping[str, Any]) -> bytes:
 
 
 def customers_with_email(connection: Connection, email: str) -> list[tuple[str, bool]]:
-    """Find customers by e-mail, whatever its capitals: (CUST_NO, flagged e-commerce), flagged ones and low numbers first."""
+    """Find customers by e-mail, whatever its capitals: (CUST_NO, flagged e-commerce), flagged and low numbers first."""
     wanted = email.lower()
     match = or_(func.lower(AR_CUST.c.EMAIL_ADRS_1) == wanted, func.lower(AR_CUST.c.EMAIL_ADRS_2) == wanted)
     rows = connection.execute(select(AR_CUST.c.CUST_NO, AR_CUST.c.IS_ECOMM_CUST).where(match))
@@ -255,7 +293,9 @@ def documents_with_marker(connection: Connection, marker: str, tables: Iterable[
 
 def document_tables(connection: Connection) -> list[Table]:
     """Give the tables that documents stand in on this installation: names of posted ones differ by version."""
-    query = sql("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_NAME IN :names").bindparams(bindparam("names", expanding=True))
+    query = sql("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_NAME IN :names").bindparams(
+        bindparam("names", expanding=True)
+    )
     names = [PS_ORD_HIST.name, PS_TKT_HIST.name]
     there = set(connection.execute(query, {"names": names}).scalars())
     return [PS_DOC_HDR, *(table for table in (PS_ORD_HIST, PS_TKT_HIST) if table.name in there)]
@@ -273,14 +313,23 @@ def take_claim(connection: Connection, key: str, *, keep_out_s: float) -> float:
         return 0.0
     age = row.now.replace(tzinfo=UTC) - row.AT_UTC.replace(tzinfo=UTC)
     if row.STATE == "sent" and age < timedelta(seconds=keep_out_s):
-        return (timedelta(seconds=keep_out_s) - age).total_seconds()
+        left: timedelta = timedelta(seconds=keep_out_s) - age
+        return left.total_seconds()
     connection.execute(update(CLAIM).where(CLAIM.c.CLAIM_KEY == key).values(STATE="sent", AT_UTC=utcnow()))
     return 0.0
 
 
+def done_claim(connection: Connection, key: str) -> str | None:
+    """Give what a claim made, if it was answered so; None where nothing is known to have been made."""
+    found = connection.execute(select(CLAIM.c.REMOTE).where(CLAIM.c.CLAIM_KEY == key, CLAIM.c.STATE == "done")).first()
+    return None if found is None else str(found.REMOTE or "")
+
+
 def settle_claim(connection: Connection, key: str, *, state: str, remote: str = "") -> None:
     """Note that a claim was answered: "done", or "refused" (nothing was made)."""
-    connection.execute(update(CLAIM).where(CLAIM.c.CLAIM_KEY == key).values(STATE=state, REMOTE=remote, AT_UTC=utcnow()))
+    connection.execute(
+        update(CLAIM).where(CLAIM.c.CLAIM_KEY == key).values(STATE=state, REMOTE=remote, AT_UTC=utcnow())
+    )
 
 
 def queue_rows(most: int) -> Select[Any]:

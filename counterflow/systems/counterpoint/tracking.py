@@ -20,7 +20,7 @@ class Versions:
 
     current: int
     lowest: int | None
-    noted: int | None  # Our own note of the cursor inside this very database; None before the first.
+    noted: int | None  # Our own note inside this very database: the last reading's position; None before the first.
 
 
 class TrackingServer(Protocol):
@@ -42,7 +42,7 @@ class TrackingServer(Protocol):
 def versions_statement(table: Table) -> str:
     """Ask for current and lowest version and for our note, in one statement."""
     return (
-        "SELECT CHANGE_TRACKING_CURRENT_VERSION() AS cur,\n"
+        "SELECT CHANGE_TRACKING_CURRENT_VERSION() AS cur,\n"  # noqa: S608 - the name is one of our own tables.
         f"       CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(N'dbo.{table.name}')) AS lo,\n"
         f"       (SELECT VER FROM dbo.USR_CF_CURSOR WHERE TBL = N'{table.name}') AS noted"
     )
@@ -62,8 +62,8 @@ def changes_statement(table: Table) -> str:
     )
 
 
-NOTE_STATEMENT = "UPDATE dbo.USR_CF_CURSOR SET VER = :version, AT_UTC = SYSUTCDATETIME() WHERE TBL = :tbl"
-FIRST_NOTE_STATEMENT = "INSERT INTO dbo.USR_CF_CURSOR (TBL, VER, AT_UTC) VALUES (:tbl, :version, SYSUTCDATETIME())"
+NOTE_STATEMENT = "UPDATE dbo.USR_CF_CURSOR SET VER = :position, AT_UTC = SYSUTCDATETIME() WHERE TBL = :tbl"
+FIRST_NOTE_STATEMENT = "INSERT INTO dbo.USR_CF_CURSOR (TBL, VER, AT_UTC) VALUES (:tbl, :position, SYSUTCDATETIME())"
 
 
 class SqlServer:
@@ -94,11 +94,11 @@ def connect(engine: Engine) -> Iterator[TrackingServer]:
         yield SqlServer(connection)
 
 
-def note(engine: Engine, versions: Mapping[str, int]) -> None:
-    """Note in the database itself how far we have read: what tells a restored backup from the database we knew."""
+def note(engine: Engine, positions: Mapping[str, int]) -> None:
+    """Note in the database itself which reading was the last: what tells a restored backup from the one we knew."""
     with sql.writing(engine) as connection:
-        for table, version in versions.items():
-            values = {"tbl": table, "version": version}
+        for table, position in positions.items():
+            values = {"tbl": table, "position": position}
             if connection.execute(sql_text(NOTE_STATEMENT), values).rowcount == 0:
                 connection.execute(sql_text(FIRST_NOTE_STATEMENT), values)
 

@@ -120,7 +120,7 @@ def _payment(pay_code: str, minor_amount: int, captured: bool, digits: int) -> d
 def differences(wanted: PlaceDocument, placed: Mapping[str, Any]) -> list[str]:
     """Compare a document as it stands with what was wanted (order-E.12, after): "what: here / there", none if equal."""
     digits = wanted.minor_digits
-    total = next((one for one in placed.get("PS_DOC_HDR_TOT", []) if one.get("TOT_TYP") == "O"), {})
+    total: Mapping[str, Any] = next((one for one in placed.get("PS_DOC_HDR_TOT", []) if one.get("TOT_TYP") == "O"), {})
     lines = placed.get("PS_DOC_LIN", [])
     pairs: list[tuple[str, Any, Any]] = [
         ("total", wanted.total, minor(total.get("TOT"), digits)),

@@ -83,6 +83,8 @@ class WooClient:
             return body
         code = str(body.get("code", "")) if isinstance(body, dict) else ""
         if answer.status_code in {401, 403}:
-            raise Broken(f"{self._name} refuses our key (HTTP {answer.status_code} {code}): check key, secret and its rights")
+            raise Broken(
+                f"{self._name} refuses our key (HTTP {answer.status_code} {code}): check key, secret and its rights"
+            )
         wrong = ", ".join((body.get("data") or {}).get("params") or []) if isinstance(body, dict) else ""
         raise Rejected(f"{self._name}: {what}: HTTP {answer.status_code} {code} {wrong}".rstrip())

@@ -1,0 +1,175 @@
+"""The demo: everything on this machine. Live, for people to try; or `--once`, a scripted day that proves itself."""
+
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from counterflow.cli.installation import Installation, Pipeline
+from counterflow.cli.rebuild import compare_rebuilt
+from sandbox.day import Day, Storm, play
+from sandbox.remote import Remote
+from sandbox.shop import generate
+from sandbox.truth import Flow, Site, Truth
+
+CALM_S, CALM_PER_S = 40.0, 10.0
+CALM_DELAY_S = 0.05  # Stores answer in 50 ms.
+STORM_PER_S = 4.0
+QUIET_S = 8.0  # Longer than a store's poll and overlap-free: what a lost web hook named was found meanwhile.
+SETTLE_S_MAX = 150.0
+GOALS = {"stock -> store": ("p95_s", 1.0), "order -> document": ("p95_s", 2.0)}
+console = Console(stderr=True)
+
+
+def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
+    """Play a day, wait until nothing is left to do, compare, replay, report. Gives the exit code."""
+    with ExitStack() as stack:
+        made = stack.enter_context(Installation(seed=seed))
+        pipeline = stack.enter_context(made.pipeline())
+        remote = Remote(made.addresses)
+        shop = generate(seed)
+        pipeline.master_on()
+        _say("waiting until both stores show what the shop has")
+        _settle(made, pipeline, remote)
+        day = Day(remote, shop, random.Random(seed))
+        day.open()
+        for store in remote.stores:
+            remote.faults(store, delay_s=CALM_DELAY_S)
+        calm_s = min(CALM_S, minutes * 60 / 3)
+        _say(f"the calm part: {calm_s:.0f} s at {CALM_PER_S:.0f} changes a second")
+        calm_from = time.time()
+        play(day, seconds=calm_s, per_second=CALM_PER_S, storm=None, seed=seed)
+        calm_until = time.time()
+        _settle(made, pipeline, remote)
+        rss = pipeline.rss_mib()
+        storm = Storm(remote=remote, kill=pipeline.kill_one, told=_say)
+        storm_s = max(20.0, minutes * 60 - calm_s)
+        _say(f"the rest of the day: {storm_s:.0f} s at {STORM_PER_S:.0f} changes a second, and things break")
+        play(day, seconds=storm_s, per_second=STORM_PER_S, storm=storm, seed=seed)
+        _say("waiting until nothing is left to do")
+        _settle(made, pipeline, remote)
+        states = {name: remote.state(name) for name in ("counterpoint", *remote.stores)}
+        truth = Truth(remote.journal(), states, made.sites(), shop)
+        flows = [truth.check_orders(0, time.time()), truth.check_customers(), *truth.check_stock(0, time.time())]
+        calm = [truth.check_orders(calm_from, calm_until), *truth.check_stock(calm_from, calm_until)]
+        _say("replaying every change into the live state")
+        live = _replay_live(made, pipeline, remote)
+        _say("replaying every change into an empty state")
+        differences = compare_rebuilt(made)
+    report = {
+        "seed": seed,
+        "flows": [one.row() for one in flows],
+        "calm": [one.row() for one in calm],
+        "wrong": sum(len(one.wrong) for one in flows),
+        "replay_changes": live + len(differences),
+        "faults": storm.happened,
+        "rss_mib": rss,
+    }
+    _show(report, flows, differences)
+    if json_file:
+        json_file.write_text(json.dumps(report, indent=1) + "\n")
+    return 0 if report["wrong"] == 0 and report["replay_changes"] == 0 else 1
+
+
+def _settle(made: Installation, pipeline: Pipeline, remote: Remote) -> None:
+    """Wait until nothing is on its way: no open row, an empty queue in Counterpoint, and for a while no news."""
+    deadline = time.monotonic() + SETTLE_S_MAX
+    last, quiet_since = -1, time.monotonic()
+    while time.monotonic() < deadline:
+        count = len(remote.journal())
+        if count != last or pipeline.open_rows() or made.queue_length():
+            last, quiet_since = count, time.monotonic()
+        elif time.monotonic() - quiet_since > QUIET_S:
+            return
+        time.sleep(0.3)
+    console.print(f"[yellow]not quiet after {SETTLE_S_MAX:.0f} s; comparing all the same")
+
+
+def _replay_live(made: Installation, pipeline: Pipeline, remote: Remote) -> int:
+    """Rewind everything and handle it again; gives the number of writes at any system that came of it."""
+    before, commands = len(_writes(remote)), made.commands()
+    pipeline.restart_rewound()
+    _settle(made, pipeline, remote)
+    return len(_writes(remote)) - before + made.commands() - commands
+
+
+def _writes(remote: Remote) -> list[dict[str, Any]]:
+    return [entry for entry in remote.journal() if entry["actor"] == "api" and entry["kind"] != "webhook"]
+
+
+def _show(report: dict[str, Any], flows: Sequence[Flow], differences: Sequence[str]) -> None:
+    for name, rows in (("The whole day", report["flows"]), ("The calm part", report["calm"])):
+        table = Table(title=name, title_justify="left")
+        for column in ("flow", "changes", "applied", "p50 s", "p95 s", "p99 s", "wrong", "goal"):
+            table.add_column(column, justify="left" if column == "flow" else "right")
+        for row in rows:
+            goal = GOALS.get(row["flow"]) if name != "The whole day" else None
+            said = f"p95 <= {goal[1]:.0f} s: {'met' if (row[goal[0]] or 0) <= goal[1] else 'MISSED'}" if goal else ""
+            table.add_row(*(str("-" if value is None else value) for value in row.values()), said)
+        console.print(table)
+    for flow in flows:
+        for text in flow.wrong[:20]:
+            console.print(f"[red]wrong[/]: {flow.flow}: {text}")
+    for text in differences[:20]:
+        console.print(f"[red]replay[/]: {text}")
+    console.print(
+        f"seed {report['seed']}: wrong {report['wrong']}, replay changes {report['replay_changes']}, "
+        f"memory of our processes {report['rss_mib']} MiB (goal 600)"
+    )
+
+
+def _say(text: str) -> None:
+    console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/] {text}")
+
+
+def live(*, seed: int) -> int:
+    """Run everything until stopped, and show each applied change with its delay."""
+    with ExitStack() as stack:
+        made = stack.enter_context(Installation(seed=seed))
+        pipeline = stack.enter_context(made.pipeline())
+        remote = Remote(made.addresses)
+        pipeline.master_on()
+        console.print("\n[bold]counterflow is running.[/] Try it; every page changes as the other side does:")
+        for name, page in made.addresses["pages"].items():
+            console.print(f"  {name:<13} {page}")
+        console.print(f"  steering      ./run cli status --config {made.config_file}")
+        console.print("Each line below is one change at its target. Stop with Ctrl-C.\n")
+        try:
+            for line in _tail(remote):
+                console.print(line)
+        except KeyboardInterrupt:
+            console.print("stopping")
+    return 0
+
+
+def _tail(remote: Remote) -> Iterator[str]:
+    """Follow the journal: each write of ours, and how long after what caused it."""
+    seen, causes = 0, {}
+    applied = 0
+    while True:
+        for entry in remote.journal(seen):
+            seen = entry["seq"]
+            at, key, data = entry["at"], entry["key"], entry["data"]
+            if entry["actor"] != "api":
+                causes[key] = at
+                for line in data.get("lines", []) if isinstance(data.get("lines"), list) else []:
+                    causes[line["sku"]] = at
+                yield f"[dim]{_clock(at)}  {entry['system']:<13} {entry['actor']:<8} {entry['kind']} {key}[/]"
+            elif entry["kind"] in {"stock", "document", "customer"}:
+                applied += 1
+                cause = key if entry["kind"] == "stock" else str(data.get("CUST_PO_NO") or "").partition("-")[2]
+                late = f"{at - causes[cause]:6.2f} s" if cause in causes else "        "
+                what = f"offers {data['quantity']}" if entry["kind"] == "stock" else str(data.get("CUST_PO_NO") or "")
+                yield f"{_clock(at)}  {entry['system']:<13} [green]{late}[/] {entry['kind']} {key} {what}  [dim]({applied} applied)[/]"
+        time.sleep(0.2)
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}"

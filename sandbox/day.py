@@ -1,0 +1,248 @@
+"""A random day in the shop, from a seed: shoppers in two stores, the till, staff, and things that break.
+
+Every order says in the journal who placed it and whether a document or a hold is expected: the truth that
+`sandbox/truth.py` compares with.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.remote import Remote
+from sandbox.shop import FIRST, LAST, Shop
+
+
+@dataclass(slots=True)
+class Person:
+    """Somebody who orders. `email` changes when he changes it; `first_email` is the one he was first known by."""
+
+    name: str
+    first_email: str
+    email: str
+    first_name: str
+    last_name: str
+    expect: str = "document"  # "hold" where his e-mail belongs to several customers, or he gives none.
+    accounts: dict[str, int] = field(default_factory=dict)  # Store -> customer id, once he has ordered there.
+    paid: set[str] = field(default_factory=set)  # Where his account has paid for an order: there he is known by it.
+
+
+@dataclass(slots=True)
+class Day:
+    """The day's dice and people."""
+
+    remote: Remote
+    shop: Shop
+    dice: random.Random
+    people: list[Person] = field(default_factory=list)
+    waiting: list[tuple[str, int]] = field(default_factory=list)  # Orders that are not paid yet.
+    made: int = 0
+
+    def open(self) -> None:
+        """Find out who may come: customers of the shop, people with accounts, families on one address."""
+        emails: dict[str, list[dict[str, Any]]] = {}
+        for row in self.shop.customers:
+            if row["EMAIL_ADRS_1"]:
+                emails.setdefault(row["EMAIL_ADRS_1"].lower(), []).append(row)
+        for email, rows in sorted(emails.items()):
+            expect = "document" if len(rows) == 1 else "hold"
+            name = rows[0]["CUST_NO"] if len(rows) == 1 else email
+            self.people.append(Person(name, email, email, rows[0]["FST_NAM"], rows[0]["LST_NAM"], expect))
+
+    def step(self) -> None:
+        """Let one thing happen."""
+        kinds: list[tuple[Callable[[], None], int]] = [
+            (self.sale, 30),
+            (self.receipt, 8),
+            (self.adjustment, 5),
+            (self.order, 32),
+            (self.twin_orders, 4),
+            (self.unpaid_order, 4),
+            (self.settle_unpaid, 6),
+            (self.change_email, 3),
+            (self.odd_order, 4),
+        ]
+        work = self.dice.choices([one for one, _ in kinds], [weight for _, weight in kinds])[0]
+        work()
+        self.made += 1
+
+    def sale(self) -> None:
+        """Sell one to three of an item at the till."""
+        self._counterpoint("sales", item_no=self._item(), quantity=self.dice.randint(1, 3))
+
+    def receipt(self) -> None:
+        """Receive goods."""
+        self._counterpoint("receipts", item_no=self._item(), quantity=self.dice.randint(1, 20))
+
+    def adjustment(self) -> None:
+        """Correct what the shelf holds, up or down."""
+        self._counterpoint("adjustments", item_no=self._item(), quantity=self.dice.choice([-2, -1, 1, 2]))
+
+    def order(self) -> None:
+        """Place an order, in either store, as somebody known or new, signed in or as a guest."""
+        self._place(self._store(), self._person())
+
+    def twin_orders(self) -> None:
+        """Let a new person place the first orders in both stores at the same moment."""
+        person = self._new_person()
+        for store in self.remote.stores:
+            self._place(store, person)
+
+    def unpaid_order(self) -> None:
+        """Place an order that is paid, or given up, later."""
+        store = self._store()
+        number = self._place(store, self._person(), status=self.dice.choice(["pending", "on-hold"]))
+        if number:
+            self.waiting.append((store, number))
+
+    def settle_unpaid(self) -> None:
+        """Pay an unpaid order, or cancel it."""
+        if self.waiting:
+            store, number = self.waiting.pop(self.dice.randrange(len(self.waiting)))
+            status = self.dice.choice(["processing", "processing", "cancelled"])
+            self.remote.post(store, f"orders/{number}/status", status=status)
+
+    def change_email(self) -> None:
+        """Let somebody change the e-mail of an account he has ordered with, and order again with it."""
+        known = [one for one in self.people if one.paid and one.expect == "document"]
+        if not known:
+            return
+        person = self.dice.choice(known)
+        store = self.dice.choice(sorted(person.paid))
+        new = f"new{self.made}.{person.first_email.replace('@', '.at.')[:20]}@example.org"
+        self.remote.put(store, f"customers/{person.accounts[store]}", email=new)
+        self._place(store, person, account=person.accounts[store], email=new)
+
+    def odd_order(self) -> None:
+        """Place an order that must be held: an item that is gone, no e-mail, a sum that is not one."""
+        store, kind = self._store(), self.dice.choice(["unknown item", "no e-mail", "wrong sum"])
+        person = self._new_person()
+        if kind == "unknown item":
+            lines = [{"sku": f"GONE{self.made}", "quantity": 1, "price": "9.99"}]
+            self._place(store, person, expect="hold", lines=lines)
+        elif kind == "no e-mail":
+            person.email = ""
+            self._place(store, person, expect="hold", guest=True)
+        else:
+            self._place(store, person, expect="hold", tamper={"total": "1234.56"})
+
+    def _place(self, store: str, person: Person, *, account: int | None = None, **more: Any) -> int | None:
+        """Check out; gives the order's id, None where the store refused for want of stock."""
+        guest = more.pop("guest", account is None and self.dice.random() < 0.3)
+        body: dict[str, Any] = {
+            "person": person.name,
+            "expect": person.expect,
+            "lines": [
+                {"sku": self._item(), "quantity": self.dice.randint(1, 3)} for _ in range(self.dice.choice([1, 1, 2, 3]))
+            ],
+            "email": person.email,
+            "first_name": person.first_name,
+            "last_name": person.last_name,
+            "guest": guest,
+            "payment_method": self.dice.choice(["stripe", "cod", "paypal"]),
+            "shipping_cents": self.dice.choice([0, 599, 1250]),
+            "tax_percent": self.dice.choice([0, 8.25, 6]),
+        }
+        if self.dice.random() < 0.2:
+            body["coupon"] = "save10"
+        if account is not None or (not guest and store in person.accounts):
+            body["customer_id"] = account or person.accounts[store]
+        answer = self.remote.post(store, "orders", **(body | more))
+        if answer.status_code != 201:
+            return None
+        made = answer.json()
+        if made["customer_id"]:
+            person.accounts[store] = made["customer_id"]
+            if made["status"] == "processing" and body["expect"] == "document" == (body | more)["expect"]:
+                person.paid.add(store)
+        return int(made["id"])
+
+    def _person(self) -> Person:
+        roll = self.dice.random()
+        if roll < 0.35:
+            return self._new_person()
+        if roll < 0.4:
+            held = [one for one in self.people if one.expect == "hold"]
+            return self.dice.choice(held) if held else self._new_person()
+        return self.dice.choice([one for one in self.people if one.expect == "document"])
+
+    def _new_person(self) -> Person:
+        number = len(self.people)
+        first, last = self.dice.choice(FIRST), self.dice.choice(LAST)
+        email = f"{first}.{last}.new{number}@example.net".lower()
+        person = Person(f"new{number}", email, email, first, last)
+        self.people.append(person)
+        return person
+
+    def _item(self) -> str:
+        """Pick an item for the web; some sell much better than others, so that stores compete for them."""
+        rows = [one for one in self.shop.items if one["IS_ECOMM_ITEM"] == "Y"]
+        return str(rows[int(self.dice.random() ** 2 * len(rows))]["ITEM_NO"])
+
+    def _store(self) -> str:
+        return self.dice.choice(self.remote.stores)
+
+    def _counterpoint(self, path: str, **body: Any) -> None:
+        self.remote.post("counterpoint", path, **body).raise_for_status()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """What breaks during the day, each at a share of its length."""
+
+    remote: Remote
+    kill: Callable[[random.Random], str]  # Kills one of our processes hard; says which.
+    told: Callable[[str], None]
+    happened: list[str] = field(default_factory=list)
+
+    def at(self, share: float, done: set[str], dice: random.Random) -> None:
+        """Let begin and end what is due at this share of the day."""
+        for name, begin, work in self._plan(dice):
+            if share >= begin and name not in done:
+                done.add(name)
+                self.happened.append(name)
+                self.told(name)
+                work()
+
+    def _plan(self, dice: random.Random) -> list[tuple[str, float, Callable[[], Any]]]:
+        remote = self.remote
+        lost = {"hooks_lost": 0.4, "hooks_doubled": 0.3, "hooks_reordered": True}
+        bad = {"share_429": 0.15, "share_500": 0.15, "share_half_applied": 0.25}
+        return [
+            ("web hooks of both stores get lost and doubled", 0.05, lambda: self._both(**lost)),
+            ("Counterpoint is down", 0.15, lambda: remote.faults("counterpoint", down=True)),
+            ("Counterpoint is back", 0.32, lambda: remote.faults("counterpoint", down=False)),
+            ("Counterpoint applies without answering", 0.36, lambda: remote.faults("counterpoint", share_half_applied=0.3)),
+            ("south answers 429 and 500 and applies without answering", 0.4, lambda: remote.faults("south", **bad)),
+            ("a process of ours is killed hard", 0.5, lambda: self.told(f"killed: {self.kill(dice)}")),
+            ("another process of ours is killed hard", 0.62, lambda: self.told(f"killed: {self.kill(dice)}")),
+            ("Counterpoint answers again", 0.66, lambda: remote.faults("counterpoint", share_half_applied=0.0)),
+            ("north is down", 0.7, lambda: remote.faults("north", down=True)),
+            ("north is back", 0.8, lambda: remote.faults("north", down=False)),
+            ("south is well again", 0.85, lambda: remote.faults("south", **dict.fromkeys(bad, 0.0))),
+            ("web hooks arrive again", 0.95, lambda: self._both(**dict.fromkeys(lost, 0) | {"hooks_reordered": False})),
+        ]
+
+    def _both(self, **switches: Any) -> None:
+        for store in self.remote.stores:
+            self.remote.faults(store, **switches)
+
+
+def play(day: Day, *, seconds: float, per_second: float, storm: Storm | None, seed: int) -> None:
+    """Let things happen at a rate for a while; a storm breaks things meanwhile, and has mended them at the end."""
+    begun = time.monotonic()
+    done: set[str] = set()
+    storm_dice = random.Random(seed)
+    count = 0
+    while (passed := time.monotonic() - begun) < seconds:
+        if storm:
+            storm.at(passed / seconds, done, storm_dice)
+        due = int(passed * per_second)
+        if count >= due:
+            time.sleep(max(0.0, min(0.05, (count + 1) / per_second - passed)))
+            continue
+        day.step()
+        count += 1
+    if storm:
+        storm.at(1.0, done, storm_dice)

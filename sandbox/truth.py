@@ -1,0 +1,246 @@
+"""Comparing what the systems hold with what till, shoppers and staff did. Knows nothing of the pipeline's rules.
+
+Everything here is reckoned from the sandbox's own journal and state: which document each order must have become, whose
+it is, and what each store may offer at any moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.shop import Shop
+
+Entry = Mapping[str, Any]
+ACCEPTED = {"on-hold", "processing", "completed"}
+PAID = {"processing", "completed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What shop.yaml says of a store, as far as the truth depends on it."""
+
+    prefix: str
+    store_no: str
+    buffer: int
+    locations: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class WebOrder:
+    """One order as the journal tells its life."""
+
+    store: str
+    order_id: str
+    entry: Entry
+    status: str
+    paid_at: float | None
+    taken_at: float | None
+    freed_at: float | None = None
+
+
+@dataclass(slots=True)
+class Flow:
+    """The figures of one flow: how many changes, how many reached the target, how late, how many wrong."""
+
+    flow: str
+    changes: int = 0
+    delays: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def row(self) -> dict[str, Any]:
+        """Give the figures as they are reported; percentiles are None where nothing was measured."""
+        return {
+            "flow": self.flow,
+            "changes": self.changes,
+            "applied": len(self.delays),
+            "p50_s": percentile(self.delays, 50),
+            "p95_s": percentile(self.delays, 95),
+            "p99_s": percentile(self.delays, 99),
+            "wrong": len(self.wrong),
+        }
+
+
+def percentile(values: Sequence[float], share: int) -> float | None:
+    """Give a percentile by nearest rank."""
+    if not values:
+        return None
+    ranked = sorted(values)
+    return round(ranked[max(0, -(-len(ranked) * share // 100) - 1)], 3)
+
+
+class Truth:
+    """The journal and the end states, read once."""
+
+    def __init__(
+        self, journal: Sequence[Entry], states: Mapping[str, Mapping[str, Any]], sites: Mapping[str, Site], shop: Shop
+    ) -> None:
+        self._journal, self._states, self._sites, self._shop = journal, states, sites, shop
+        self._web = {row["ITEM_NO"] for row in shop.items if row["IS_ECOMM_ITEM"] == "Y"}
+        self.orders = self._orders()
+
+    def _orders(self) -> list[WebOrder]:
+        found: dict[tuple[str, str], WebOrder] = {}
+        for entry in self._journal:
+            key = (entry["system"], entry["key"])
+            if entry["kind"] == "order":
+                found[key] = WebOrder(*key, entry, entry["data"]["status"], None, None)
+                _take_status(found[key], entry["data"]["status"], entry["at"])
+            elif entry["kind"] == "order-status" and key in found:
+                _take_status(found[key], entry["data"]["status"], entry["at"])
+        return list(found.values())
+
+    def check_orders(self, since: float, until: float) -> Flow:
+        """Check each paid order of a time against the documents, and measure how late each was."""
+        flow = Flow("order -> document")
+        documents: dict[str, list[Mapping[str, Any]]] = {}
+        for one in self._states["counterpoint"]["documents"]:
+            if one["DOC_TYP"] == "O":
+                documents.setdefault(one["CUST_PO_NO"] or "", []).append(one)
+        written = {
+            entry["data"]["CUST_PO_NO"]: entry["at"]
+            for entry in reversed(self._journal)
+            if entry["kind"] == "document" and entry["data"]["DOC_TYP"] == "O"
+        }
+        for order in self.orders:
+            moment = order.paid_at or order.entry["at"]
+            if not since <= moment < until:
+                continue
+            marker = self._sites[order.store].prefix + order.order_id
+            wanted = order.entry["data"]["expect"] == "document" and order.paid_at is not None
+            there = documents.get(marker, [])
+            if wanted:
+                flow.changes += 1
+                if marker in written and order.paid_at is not None:
+                    flow.delays.append(written[marker] - order.paid_at)
+            flow.wrong += self._compare_order(order, marker, there, wanted=wanted)
+        return flow
+
+    def _compare_order(
+        self, order: WebOrder, marker: str, there: Sequence[Mapping[str, Any]], *, wanted: bool
+    ) -> list[str]:
+        if len(there) != int(wanted):
+            return [f"{order.store} order {order.order_id}: {len(there)} documents {marker}, expected {int(wanted)}"]
+        if not wanted:
+            return []
+        document, data = there[0], order.entry["data"]
+        total = next((row for row in document["totals"] if row["TOT_TYP"] == "O"), {})
+        lines: dict[str, list[int]] = {}
+        for line in data["lines"]:
+            sums = lines.setdefault(line["sku"], [0, 0])
+            sums[0] += line["quantity"]
+            sums[1] += line["total_cents"]
+        placed: dict[str, list[int]] = {}
+        for row in document["lines"]:
+            sums = placed.setdefault(row["ITEM_NO"], [0, 0])
+            sums[0] += round(row["QTY_SOLD"])
+            sums[1] += round(row["EXT_PRC"] * 100)
+        pairs = [
+            ("total", data["total_cents"], round(total.get("TOT", 0) * 100)),
+            ("tax", data["tax_cents"], round(total.get("TAX_AMT", 0) * 100)),
+            ("shipping", data["shipping_cents"], round(total.get("TOT_MISC", 0) * 100)),
+            ("lines", lines, placed),
+            ("store", self._sites[order.store].store_no, document["STR_ID"]),
+        ]
+        return [f"{marker}: {what}: {here} in the store, {there_} in Counterpoint" for what, here, there_ in pairs if here != there_]
+
+    def check_customers(self) -> Flow:
+        """Check that each person is one customer, the one he was before, and that nobody else is."""
+        flow = Flow("person -> customer")
+        state = self._states["counterpoint"]
+        buyers = {one["CUST_PO_NO"]: one["CUST_NO"] for one in state["documents"] if one["DOC_TYP"] == "O"}
+        of_person: dict[str, set[str]] = {}
+        for order in self.orders:
+            marker = self._sites[order.store].prefix + order.order_id
+            if order.entry["data"]["expect"] == "document" and marker in buyers:
+                of_person.setdefault(order.entry["data"]["person"], set()).add(buyers[marker])
+        before = {row["CUST_NO"] for row in self._shop.customers}
+        owners: dict[str, list[str]] = {}
+        for person, numbers in of_person.items():
+            flow.changes += 1
+            if len(numbers) != 1:
+                flow.wrong.append(f"person {person} is {len(numbers)} customers: {sorted(numbers)}")
+            elif person in before and person not in numbers:
+                flow.wrong.append(f"person {person} was taken for {sorted(numbers)}")
+            for number in numbers:
+                owners.setdefault(number, []).append(person)
+        flow.wrong += [f"customer {one} is {len(who)} persons: {who}" for one, who in owners.items() if len(who) > 1]
+        emails: dict[str, int] = {}
+        for row in state["customers"]:
+            if row["CUST_NO"] not in before and row["EMAIL_ADRS_1"]:
+                emails[row["EMAIL_ADRS_1"].lower()] = emails.get(row["EMAIL_ADRS_1"].lower(), 0) + 1
+        flow.wrong += [f"{count} customers were created for one e-mail" for count in emails.values() if count > 1]
+        return flow
+
+    def check_stock(self, since: float, until: float) -> list[Flow]:
+        """Check what each store offers of each item at the end, and measure how late each change of it came."""
+        own, other = Flow("stock -> store"), Flow("order -> other store's stock")
+        writes: dict[tuple[str, str], list[tuple[float, int]]] = {}
+        for entry in self._journal:
+            if entry["kind"] == "stock" and entry["actor"] == "api":
+                writes.setdefault((entry["system"], entry["key"]), []).append((entry["at"], entry["data"]["quantity"]))
+        for store, site in self._sites.items():
+            offered = self._states[store]["products"]
+            for sku in sorted(self._web & offered.keys()):
+                steps = self._steps(sku, site)
+                if offered[sku]["stock_quantity"] != steps[-1][1]:
+                    text = f"{store} offers {offered[sku]['stock_quantity']} of {sku}, expected {steps[-1][1]}"
+                    own.wrong.append(text)
+                _measure(steps, writes.get((store, sku), []), (own, other), store=store, between=(since, until))
+        return [own, other]
+
+    def _steps(self, sku: str, site: Site) -> list[tuple[float, int, str]]:
+        """Give what the store may offer after each thing that moved the item: (when, how many, what moved it)."""
+        rows = [row for row in self._shop.shelves if row["ITEM_NO"] == sku and row["LOC_ID"] in site.locations]
+        left = sum(int(row["QTY_ON_HND"]) for row in rows) - site.buffer
+        moves: list[tuple[float, int, str]] = []
+        for entry in self._journal:
+            if entry["system"] == "counterpoint" and entry["key"] == sku and "on_hand" in entry["data"]:
+                if entry["data"]["loc"] in site.locations:
+                    moves.append((entry["at"], int(entry["data"]["quantity"]), "counterpoint"))
+        for order in self.orders:
+            quantity = sum(line["quantity"] for line in order.entry["data"]["lines"] if line["sku"] == sku)
+            if quantity and order.taken_at is not None:
+                moves.append((order.taken_at, -quantity, order.store))
+                if order.freed_at is not None:
+                    moves.append((order.freed_at, quantity, order.store))
+        steps = [(0.0, max(0, left), "")]
+        for at, change, who in sorted(moves):
+            left += change
+            steps.append((at, max(0, left), who))
+        return steps
+
+
+def _take_status(order: WebOrder, status: str, at: float) -> None:
+    order.status = status
+    if status in PAID and order.paid_at is None:
+        order.paid_at = at
+    if status in ACCEPTED and order.taken_at is None:
+        order.taken_at = at
+    if status not in ACCEPTED and status != "pending" and order.taken_at is not None and order.paid_at is None:
+        order.freed_at = order.freed_at or at
+
+
+def _measure(
+    steps: Sequence[tuple[float, int, str]],
+    writes: Sequence[tuple[float, int]],
+    flows: tuple[Flow, Flow],
+    *,
+    store: str,
+    between: tuple[float, float],
+) -> None:
+    """Find for each step the first write that includes it: one of a figure that is right then or later.
+
+    A step that leaves the figure as it was needs no write; an order of the store itself lowers its stock there.
+    """
+    own, other = flows
+    for number in range(1, len(steps)):
+        at, offer, who = steps[number]
+        if who == store or offer == steps[number - 1][1] or not between[0] <= at < between[1]:
+            continue
+        flow = own if who == "counterpoint" else other
+        flow.changes += 1
+        right = steps[number:]
+        for written_at, quantity in writes:
+            if written_at >= at and any(quantity == value for when, value, _ in right if when <= written_at):
+                flow.delays.append(written_at - at)
+                break

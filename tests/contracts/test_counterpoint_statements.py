@@ -1,0 +1,147 @@
+"""Every statement that reaches a SQL Server, as T-SQL, against a golden file (docs/facts/sql-server.md 8).
+
+To write the files anew: COUNTERFLOW_GOLDEN=write pytest this file, and then read the difference.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Dialect, Table, TextClause
+from sqlalchemy.dialects.mssql import pyodbc
+from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
+
+from counterflow.systems.counterpoint import sql, tracking
+from counterflow.systems.counterpoint.dialects import app_lock
+
+GOLDEN = Path(__file__).parent / "golden"
+NOON = datetime(2026, 1, 5, 12)
+
+
+class Answer(IteratorResult[Any]):
+    """Rows as SQLAlchemy gives them, and how many a statement touched."""
+
+    rowcount = 0
+
+
+class Recorder:
+    """A connection to a SQL Server that is not there: it compiles what it is asked, and answers what it was told."""
+
+    def __init__(self, *rows: Mapping[str, Any]) -> None:
+        self.dialect: Dialect = pyodbc.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+        self.statements: list[str] = []
+        self._rows = rows
+
+    def execute(self, statement: Any, parameters: Mapping[str, Any] | None = None) -> Answer:
+        if isinstance(statement, TextClause) and parameters:
+            statement = statement.bindparams(**parameters)
+        compiled = statement.compile(dialect=self.dialect, compile_kwargs={"render_postcompile": True})
+        lines = [line.rstrip() for line in str(compiled).strip().splitlines()]
+        self.statements.append("\n".join(lines))
+        columns = list(self._rows[0]) if self._rows else ["nothing"]
+        return Answer(SimpleResultMetaData(columns), iter([tuple(row.values()) for row in self._rows]))
+
+    @contextmanager
+    def begin(self) -> Iterator["Recorder"]:
+        yield self
+
+
+def recorded(work: Callable[[Any], Any], *rows: Mapping[str, Any]) -> str:
+    """Give what a piece of work sends, its statements parted by a line."""
+    recorder = Recorder(*rows)
+    work(recorder)
+    assert recorder.statements
+    return "\n\n".join(recorder.statements)
+
+
+def of_table(name: str, table: Table) -> dict[str, str]:
+    """Give the statements about one of Counterpoint's tables."""
+    key = {"IM_INV": ["I1", "MAIN"], "PS_DOC_HDR": ["100001"]}.get(name, ["K1"])
+    versions = {"cur": 7, "lo": 1, "noted": None}
+    return {
+        f"versions_{name}": recorded(lambda one: tracking.SqlServer(one).versions(table), versions),
+        f"changes_{name}": recorded(lambda one: tracking.SqlServer(one).changes(table, 7)),
+        f"page_first_{name}": recorded(lambda one: tracking.SqlServer(one).page(table, [], 1000)),
+        f"page_next_{name}": recorded(lambda one: tracking.SqlServer(one).page(table, key, 1000)),
+        f"rows_by_key_{name}": recorded(lambda one: sql.rows_by_key(one, table, [key, key])),
+    }
+
+
+def of_look_ups() -> dict[str, str]:
+    posted = [sql.PS_ORD_HIST, sql.PS_TKT_HIST]
+    return {
+        "missing_columns": recorded(sql.missing_columns),
+        "customers_with_email": recorded(lambda one: sql.customers_with_email(one, "ana@example.com")),
+        "documents_with_marker": recorded(
+            lambda one: sql.documents_with_marker(one, "N-17", [sql.PS_DOC_HDR, *posted])
+        ),
+        "document_tables": recorded(sql.document_tables, {"TABLE_NAME": "PS_ORD_HIST"}),
+    }
+
+
+def of_our_own_tables() -> dict[str, str]:
+    claim = {"CLAIM_KEY": "document:N-17", "STATE": "refused", "REMOTE": "", "AT_UTC": NOON, "now": NOON}
+    return {
+        "app_lock": recorded(lambda one: app_lock(one, "counterflow:document:N-17")),
+        "take_claim_first": recorded(lambda one: sql.take_claim(one, "document:N-17", keep_out_s=60)),
+        "take_claim_again": recorded(lambda one: sql.take_claim(one, "document:N-17", keep_out_s=60), claim),
+        "done_claim": recorded(lambda one: sql.done_claim(one, "document:N-17")),
+        "settle_claim": recorded(lambda one: sql.settle_claim(one, "document:N-17", state="done", remote="100002")),
+        "queue_rows": recorded(lambda one: one.execute(sql.queue_rows(2000))),
+        "forget_queue_rows": recorded(lambda one: sql.forget_queue_rows(one, [4, 7])),
+        "note": recorded(lambda one: tracking.note(one, {"AR_CUST": 1_767_600_000_001})),
+    }
+
+
+STATEMENTS = of_look_ups() | of_our_own_tables()
+for tracked in sql.TRACKED.items():
+    STATEMENTS |= of_table(*tracked)
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_the_statement_is_the_one_that_was_reviewed(name: str) -> None:
+    file = GOLDEN / f"{name}.sql"
+    if os.environ.get("COUNTERFLOW_GOLDEN") == "write":
+        file.write_text(STATEMENTS[name] + "\n")
+    assert file.read_text() == STATEMENTS[name] + "\n"
+
+
+def test_there_is_no_golden_file_without_a_statement() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.sql")} == set(STATEMENTS)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        pytest.param(r"\bOUTPUT\b", id="no OUTPUT: error 334 on a table with triggers"),
+        pytest.param(r"\bMERGE\b", id="no MERGE"),
+        pytest.param(r"\bNOLOCK\b", id="no dirty reads"),
+        pytest.param(r"SELECT\s+(TOP\s+\S+\s+)?\*", id="no SELECT *"),
+        pytest.param(r"\bRETURNING\b|\bLIMIT\b|__\[POSTCOMPILE", id="nothing that SQL Server does not know"),
+    ],
+)
+def test_no_statement_has(word: str) -> None:
+    assert [file.stem for file in GOLDEN.glob("*.sql") if re.search(word, file.read_text(), re.IGNORECASE)] == []
+
+
+def test_nocount_is_switched_off_again_and_before_anything_is_thrown() -> None:
+    for file in GOLDEN.glob("*.sql"):
+        text = file.read_text().upper()
+        for on in re.finditer("SET NOCOUNT ON", text):
+            rest = text[on.end() :]
+            assert "SET NOCOUNT OFF" in rest, file.stem
+            assert "THROW" not in rest[: rest.index("SET NOCOUNT OFF")], file.stem
+
+
+def test_only_our_own_tables_are_written() -> None:
+    written = {
+        found
+        for file in GOLDEN.glob("*.sql")
+        for found in re.findall(r"(?:INSERT INTO|UPDATE|DELETE FROM)\s+([\w.\[\]]+)", file.read_text())
+    }
+    assert {one.replace("dbo.", "").strip("[]") for one in written} == {"USR_CF_CLAIM", "USR_CF_CURSOR", "USR_CF_QUEUE"}

@@ -1,0 +1,356 @@
+"""The Counterpoint target over real https and SQL: whatever fails, there is one customer and one document."""
+
+import itertools
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from pydantic import SecretStr
+from sqlalchemy import create_engine, text, update
+
+from consumers.counterpoint import CounterpointTarget
+from counterflow.clock import SystemClock
+from counterflow.config import CounterpointRest
+from counterflow.errors import Broken, Transient
+from counterflow.state.server import EmbeddedServer
+from counterflow.systems.counterpoint import sql
+from counterflow.systems.counterpoint.client import CounterpointClient
+from sandbox.counterpoint import tables as t
+from sandbox.server import Sandbox, Settings
+from sandbox.shop import generate
+from schemas.commands import (
+    Body,
+    Command,
+    CreateCustomer,
+    DocumentLine,
+    DocumentPayment,
+    DocumentTax,
+    PlaceDocument,
+    SetStock,
+    body_hash,
+)
+from schemas.outcomes import Outcome
+from schemas.records import Address
+
+NUMBERS = itertools.count(1)
+WAIT_S_MAX = 20.0
+
+
+class Shop:
+    """A running sandbox, and targets that speak to it."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.box = Sandbox(Settings(folder=folder, database_url=url), generate(1, customers=20, items=5))
+        self.box.start()
+        self.books, self.said = self.box.books, self.box.addresses()
+        self.direct = create_engine(url)
+        self.sql = sql.open_engine(str(self.said["counterpoint"]["sql_url"]))
+
+    def target(self, *, server_timeout_s: float = 60.0, timeout_s: float = 15.0, **login: Any) -> CounterpointTarget:
+        """Give a target of a process of its own."""
+        said = self.said["counterpoint"]
+        settings: dict[str, Any] = {
+            "url": said["rest_url"],
+            "company": said["company"],
+            "user": said["user"],
+            "password": SecretStr(said["password"]),
+            "api_key": SecretStr(said["api_key"]),
+            "ca_file": self.said["ca_file"],
+            "timeout_s": timeout_s,
+        }
+        client = CounterpointClient(CounterpointRest(**settings | login), SystemClock())
+        clock = SystemClock()
+        return CounterpointTarget(client, self.sql, clock=clock, workgroup="1", server_timeout_s=server_timeout_s)
+
+    def faults(self, **switches: Any) -> None:
+        url = f"{self.said['counterpoint']['rest_url']}/_sandbox/faults"
+        requests.post(url, json=switches, verify=self.said["ca_file"], timeout=10).raise_for_status()
+
+    def customers(self, email: str) -> list[str]:
+        return [
+            one["CUST_NO"] for one in self.books.state()["customers"] if (one["EMAIL_ADRS_1"] or "").lower() == email
+        ]
+
+    def documents(self, marker: str) -> list[str]:
+        """Give the types of the documents that carry a marker."""
+        return sorted(one["DOC_TYP"] for one in self.books.state()["documents"] if one["CUST_PO_NO"] == marker)
+
+    def close(self) -> None:
+        self.box.stop()
+        self.sql.dispose()
+        self.direct.dispose()
+
+
+@pytest.fixture(scope="module")
+def running(postgres: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    opened = Shop(postgres.url(f"c{uuid.uuid4().hex[:12]}"), tmp_path_factory.mktemp("shop"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def shop(running: Shop) -> Iterator[Shop]:
+    yield running
+    running.faults(down=False, delay_s=0.0, share_429=0.0, share_500=0.0, share_half_applied=0.0)
+
+
+def an_email() -> str:
+    return f"ana{next(NUMBERS)}@example.com"
+
+
+def a_marker() -> str:
+    return f"N-{next(NUMBERS)}"
+
+
+def customer(email: str, **facts: Any) -> CreateCustomer:
+    return CreateCustomer(email=email, **{"first_name": "Ana", "last_name": "Adler"} | facts)
+
+
+def order(marker: str, **facts: Any) -> PlaceDocument:
+    line = DocumentLine(
+        item_no="ITM0001", description="Mug", quantity=2, price=Decimal("7.50"), regular_price=Decimal("9.00"), net=1500
+    )
+    given: dict[str, Any] = {
+        "marker": marker,
+        "order_hash": "h",
+        "cust_no": "10001",
+        "store_no": "WEBN",
+        "station": "1",
+        "drawer": "1",
+        "user": "WEB",
+        "tax_code": "WEB",
+        "minor_digits": 2,
+        "lines": (line,),
+        "misc_charge_no": "1",
+        "misc": 500,
+        "taxes": (DocumentTax(authority="WEB", rule="TAX", tax=120, taxable=1500),),
+        "payments": (DocumentPayment(pay_code="CARD", amount=2120, captured=True),),
+        "total": 2120,
+        "bill_to": Address(first_name="Ana", last_name="Adler"),
+        "ship_to": Address(first_name="Ana", last_name="Adler"),
+    }
+    return PlaceDocument(**given | facts)
+
+
+def command(body: Body) -> Command:
+    return Command(
+        system="counterpoint",
+        task="orders",
+        key=str(next(NUMBERS)),
+        version=1,
+        hash=body_hash(body),
+        reference="r",
+        body=body,
+        sent_at=datetime.now(UTC),
+    )
+
+
+def apply(target: CounterpointTarget, body: Body) -> Outcome:
+    (outcome,) = target.apply([command(body)])
+    return outcome
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_a_customer_is_created_once(shop: Shop) -> None:
+    email = an_email()
+    first, second = apply(shop.target(), customer(email)), apply(shop.target(), customer(email))
+    assert (first.result, second.result) == ("applied", "already")
+    assert shop.customers(email) == [first.remote["cust_no"]] == [second.remote["cust_no"]]
+
+
+def test_a_document_is_placed_once_with_its_deposit(shop: Shop) -> None:
+    marker = a_marker()
+    first, second = apply(shop.target(), order(marker)), apply(shop.target(), order(marker))
+    assert (first.result, second.result, first.message) == ("applied", "already", "")
+    assert first.remote == second.remote
+    assert {"doc_id", "cust_no", "deposit_doc_id"} == set(first.remote)
+    assert shop.documents(marker) == ["O", "T"]
+
+
+def test_a_half_applied_document_is_found_and_not_placed_again(shop: Shop) -> None:
+    target, marker = shop.target(), a_marker()
+    shop.faults(share_half_applied=1.0)
+    assert apply(target, order(marker)).result == "waiting"
+    shop.faults(share_half_applied=0.0)
+    assert (apply(target, order(marker)).result, shop.documents(marker)) == ("already", ["O", "T"])
+
+
+def test_a_half_applied_customer_is_found_and_not_created_again(shop: Shop) -> None:
+    target, email = shop.target(), an_email()
+    shop.faults(share_half_applied=1.0)
+    assert apply(target, customer(email)).result == "waiting"
+    shop.faults(share_half_applied=0.0)
+    assert (apply(target, customer(email)).result, len(shop.customers(email))) == ("already", 1)
+
+
+@pytest.mark.parametrize("make", [customer, order], ids=["customer", "document"])
+def test_two_processes_at_the_same_moment_make_one(shop: Shop, make: Callable[[str], Body]) -> None:
+    targets = [shop.target() for _ in range(4)]
+    body = make(an_email() if make is customer else a_marker())
+    with ThreadPoolExecutor(len(targets)) as pool:
+        outcomes = list(pool.map(lambda target: apply(target, body), targets))
+    assert sorted(one.result for one in outcomes) == ["already", "already", "already", "applied"]
+    assert len({tuple(one.remote.items()) for one in outcomes}) == 1
+
+
+def test_capitals_in_an_email_make_no_second_customer(shop: Shop) -> None:
+    email = an_email()
+    number = shop.books.create_customer({"FST_NAM": "Ana", "EMAIL_ADRS_2": email.upper()}, actor="staff")
+    assert apply(shop.target(), customer(email)).remote == {"cust_no": number}
+
+
+def test_several_customers_with_the_email_are_held_and_named(shop: Shop) -> None:
+    email = an_email()
+    numbers = [shop.books.create_customer({"FST_NAM": "Ana", "EMAIL_ADRS_1": email}, actor="staff") for _ in range(2)]
+    outcome = apply(shop.target(), customer(email))
+    assert (outcome.result, outcome.message) == (
+        "held",
+        f"2 customers have this e-mail address by now: {', '.join(sorted(numbers))}",
+    )
+
+
+def test_an_email_that_would_be_cut_is_held(shop: Shop) -> None:
+    outcome = apply(shop.target(), customer(f"{'a' * 45}@example.com"))
+    assert (outcome.result, "50 characters" in outcome.message) == ("held", True)
+
+
+def test_a_document_that_differs_is_held_with_both_columns(shop: Shop) -> None:
+    target, marker = shop.target(), a_marker()
+    apply(target, order(marker))
+    outcome = apply(target, order(marker, total=2620, misc=1000, store_no="WEBS"))
+    assert outcome.result == "held"
+    for line in (
+        "total: wanted 2620, there 2120",
+        "shipping and fees: wanted 1000, there 500",
+        "store: wanted WEBS, there WEBN",
+    ):
+        assert line in outcome.message
+    assert shop.documents(marker) == ["O", "T"]
+
+
+def test_two_orders_with_one_marker_are_held(shop: Shop) -> None:
+    marker = a_marker()
+    apply(shop.target(), order(marker))
+    other = apply(shop.target(), order(a_marker()))
+    with shop.direct.begin() as connection:
+        values = {"CUST_PO_NO": marker}
+        connection.execute(update(t.document).where(t.document.c.DOC_ID == int(other.remote["doc_id"])).values(values))
+    assert "2 order documents carry" in apply(shop.target(), order(marker)).message
+
+
+def test_a_posted_document_is_found_where_it_went(shop: Shop) -> None:
+    target, marker = shop.target(), a_marker()
+    remote = apply(target, order(marker)).remote
+    for number in (remote["deposit_doc_id"], remote["doc_id"]):
+        shop.books.post_document(int(number))
+    outcome = apply(target, order(marker))
+    assert (outcome.result, outcome.remote) == ("already", remote | {"posted": "yes"})
+
+
+def test_a_document_that_was_placed_and_is_gone_is_held_not_placed_again(shop: Shop) -> None:
+    target, marker = shop.target(), a_marker()
+    body = order(marker, payments=())
+    number = int(apply(target, body).remote["doc_id"])
+    with shop.direct.begin() as connection:  # Voided, or posted to a table of another name.
+        connection.execute(t.document.delete().where(t.document.c.DOC_ID == number))
+    outcome = apply(target, body)
+    assert (outcome.result, f"document {number} was placed as {marker}" in outcome.message) == ("held", True)
+    assert shop.documents(marker) == []
+
+
+def test_a_deposit_without_its_order_is_held(shop: Shop) -> None:
+    target, marker = shop.target(), a_marker()
+    number = int(apply(target, order(marker)).remote["doc_id"])
+    with shop.direct.begin() as connection:
+        connection.execute(t.document.delete().where(t.document.c.DOC_ID == number))
+    outcome = apply(target, order(marker))
+    assert (outcome.result, f"carries {marker}, but no order does" in outcome.message) == ("held", True)
+
+
+def test_an_unknown_customer_is_rejected_and_keeps_nobody_out(shop: Shop) -> None:
+    target, marker = shop.target(), a_marker()
+    outcome = apply(target, order(marker, cust_no="NOBODY"))
+    assert (outcome.result, "Customer NOBODY not found" in outcome.message) == ("rejected", True)
+    assert apply(target, order(marker)).result == "applied"
+
+
+def test_stock_is_never_written(shop: Shop) -> None:
+    assert apply(shop.target(), SetStock(sku="ITM0001", product_id="1", quantity=3)).result == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("login", "message"),
+    [
+        pytest.param({"password": SecretStr("wrong")}, r"\(401\): check company, user and password", id="password"),
+        pytest.param({"company": "OTHER"}, r"\(401\): check company", id="company"),
+        pytest.param({"api_key": SecretStr("old")}, r"\(403\): check api_key", id="key"),
+    ],
+)
+def test_a_wrong_login_is_broken_and_keeps_nobody_out(shop: Shop, login: dict[str, Any], message: str) -> None:
+    marker = a_marker()
+    with pytest.raises(Broken, match=message) as raised:
+        apply(shop.target(**login), order(marker))
+    assert "wrong" not in str(raised.value)
+    assert apply(shop.target(), order(marker)).result == "applied"
+
+
+def test_a_server_that_is_down_is_transient_for_the_whole_target(shop: Shop) -> None:
+    target, marker = shop.target(), a_marker()
+    shop.faults(down=True)
+    with pytest.raises(Transient):
+        apply(target, order(marker))
+    shop.faults(down=False)
+    target.probe()
+    assert apply(target, order(marker)).result == "applied"
+
+
+def test_a_refusal_for_now_keeps_nobody_out(shop: Shop) -> None:
+    target, marker = shop.target(), a_marker()
+    shop.faults(share_429=1.0)
+    with pytest.raises(Transient):
+        apply(target, order(marker))
+    shop.faults(share_429=0.0)
+    assert apply(target, order(marker)).result == "applied"
+
+
+@pytest.mark.parametrize(
+    ("table", "make"), [("PS_DOC_HDR", order), ("AR_CUST", customer)], ids=["document", "customer"]
+)
+def test_a_request_carried_out_after_its_time_out_makes_no_second_one(
+    shop: Shop, table: str, make: Callable[[str], Body]
+) -> None:
+    """The dangerous one: no answer, nothing to be found yet, others try, and then it takes effect."""
+    name = an_email() if make is customer else a_marker()
+    found = shop.customers if make is customer else shop.documents
+    hasty, patient = shop.target(timeout_s=0.3), shop.target()
+    with shop.direct.begin() as slow:  # The server waits here, with the request in its hands.
+        slow.execute(text(f'LOCK TABLE "{table}" IN EXCLUSIVE MODE'))
+        outcomes = [apply(one, make(name)) for one in (hasty, patient, hasty)]
+        assert found(name) == []
+    assert [one.result for one in outcomes] == ["waiting"] * 3
+    assert "never answered" in outcomes[1].message
+    wait_until(lambda: found(name))
+    assert apply(patient, make(name)).result == "already"
+    assert found(name) == (["O", "T"] if make is order else [apply(hasty, make(name)).remote["cust_no"]])
+
+
+def test_a_request_that_was_lost_is_sent_again_when_it_can_no_longer_take_effect(shop: Shop) -> None:
+    target, marker = shop.target(server_timeout_s=1.0), a_marker()
+    with shop.direct.begin() as connection:  # As a process leaves it that died with the request on its lips.
+        sql.take_claim(connection, f"document:{marker}", keep_out_s=0.0)
+    assert apply(target, order(marker)).result == "waiting"
+    wait_until(lambda: apply(target, order(marker)).result != "waiting")
+    assert shop.documents(marker) == ["O", "T"]
