@@ -96,9 +96,7 @@ class Runner:
             self._commit()
 
     def _commit(self) -> None:
-        """Commit what was reported. Refused during a rebalance, which only the next poll ends: what is not committed
-        comes again, and is found done.
-        """
+        """Commit what was reported. What the broker does not take comes again, and is found done."""
         try:
             self._consumer.commit()
         except KafkaError as error:

@@ -76,6 +76,7 @@ class Batches:
         self._epochs: Mapping[str, int] = {}
         self._begun: set[str] = set()
         self._dead_in_a_row = 0
+        self._unsaid = True  # A crash may have left something.
 
     @property
     def topics(self) -> list[str]:
@@ -97,9 +98,10 @@ class Batches:
         with begin(self._engine) as connection:
             state = State(connection, self._shop, self._clock.now())
             self._run(state, changes, words)
-            gate.release(state, prefix=self._prefix, origin=self._origin)
+            released = gate.release(state, prefix=self._prefix, origin=self._origin)
             steering.say(connection, self._origin, letters)
             steering.note_handled(connection, _next_offsets(batch))
+        self._unsaid = self._unsaid or bool(released or letters)
         self.publish()
         for one in batch:
             HANDLED.labels(one.topic).inc()
@@ -108,22 +110,23 @@ class Batches:
         """Do what is due by the clock. Raises as `handle`."""
         with begin(self._engine) as connection:
             state = State(connection, self._shop, self._clock.now())
-            gate.tick(state, prefix=self._prefix, origin=self._origin)
+            released = gate.tick(state, prefix=self._prefix, origin=self._origin)
             gate.measure(state)
+        self._unsaid = self._unsaid or bool(released)
         self.publish()
 
     def publish(self) -> None:
         """Publish what this worker has said and not yet published, in order; a repeat after a crash does no harm."""
-        while True:
+        while self._unsaid:
             with begin(self._engine) as connection:
                 unsaid = steering.unsaid(connection, self._origin, most=SAY_AT_ONCE)
             if not unsaid:
+                self._unsaid = False
                 return
             self._publisher.publish([message for _, message in unsaid])
             with begin(self._engine) as connection:
                 steering.said(connection, [number for number, _ in unsaid])
-            if len(unsaid) < SAY_AT_ONCE:
-                return
+            self._unsaid = len(unsaid) == SAY_AT_ONCE
 
     def _run(self, state: State, changes: Sequence[Seen], words: Sequence[Word]) -> None:
         """Run the flows over a batch: what was said, what changed, then what is to be decided again because of both."""
@@ -153,7 +156,7 @@ class Batches:
         stock.decide(state)
 
     def _map(self, batch: Sequence[Arrived]) -> tuple[list[Seen], list[Word], list[Message]]:
-        """Read every message before the transaction; one that cannot be read becomes a dead letter, the rest goes on."""
+        """Read every message before the transaction; what cannot be read becomes a dead letter, the rest goes on."""
         changes: list[Seen] = []
         words: list[Word] = []
         letters: list[Message] = []

@@ -29,16 +29,20 @@ TIMERS_AT_ONCE = 200
 _log = log.get("gate")
 
 
-def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, str]] = ()) -> None:
-    """Let out what may go: the rows of continuous tasks, those of tasks that are `due`, and those asked for by hand."""
+def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, str]] = ()) -> int:
+    """Let out what may go: the rows of continuous tasks, those of tasks that are `due`, and those asked for by hand.
+
+    Gives how many went out.
+    """
     links.lock(state.connection, ["gate"])
     rows = wanted.releasable(state.connection, _open_tasks(state, due), at=state.now, most=_room(state))
     if not rows:
-        return
+        return 0
     wanted.mark_sent(state.connection, rows, at=state.now)
     steering.say(state.connection, origin, [_command(state, row, prefix) for row in rows])
     for row in rows:
         RELEASED.labels(row.system, row.task).inc()
+    return len(rows)
 
 
 def _room(state: State) -> int:
@@ -85,8 +89,8 @@ def _command(state: State, row: Row[Any], prefix: str) -> Message:
     return Message(topic=topic, key=key.encode(), value=msgspec.json.encode(command), headers=headers)
 
 
-def tick(state: State, *, prefix: str, origin: str) -> None:
-    """Do what is due by the clock: expired leases, drift, schedules; then let out what may go."""
+def tick(state: State, *, prefix: str, origin: str) -> int:
+    """Do what is due by the clock: expired leases, drift, schedules; then let out what may go. Gives how many went."""
     down = steering.down(state.connection, "consumer")
     answering = sorted({system for system, _ in state.shop.tasks} - down)
     expired = wanted.return_expired(state.connection, answering, before=state.now - state.shop.lease)
@@ -100,7 +104,7 @@ def tick(state: State, *, prefix: str, origin: str) -> None:
             system, _, task = timer.key.partition("/")
             due.append((system, task))
             _set_schedule(state, system, task)
-    release(state, prefix=prefix, origin=origin, due=due)
+    return release(state, prefix=prefix, origin=origin, due=due)
 
 
 def _set_schedule(state: State, system: str, task: str) -> None:

@@ -108,7 +108,9 @@ class Runner:
             at=at,
         )
         topic = CHANGES.named(self._prefix, system=system, entity=read.entity)
-        return Message(topic=topic, key=read.key, value=msgspec.json.encode(read.change), headers=headers, together=read.together)
+        return Message(
+            topic=topic, key=read.key, value=msgspec.json.encode(read.change), headers=headers, together=read.together
+        )
 
     def _cursors(self, reading: Reading) -> Sequence[Message]:
         now = self._clock.now()
@@ -130,7 +132,7 @@ class Runner:
         ]
 
     def _heartbeat(self, *, up: bool, note: str = "") -> None:
-        """Say how the connection stands: at once when it changes, else now and then. Kafka down: nothing to say it to."""
+        """Say how the connection stands: at once when it changes, else now and then."""
         now = self._clock.now()
         if up != self._up:
             self._up, self._since, self._beat_at = up, now, float("-inf")

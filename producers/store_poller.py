@@ -116,7 +116,7 @@ class StorePoller:
         self._hints.confirm()
 
     def _follow(self, hints: Sequence[Hint], position: int) -> list[Read]:
-        """Read what the hints name, orders first. A product's new stock may be an order's doing, so orders are listed too."""
+        """Read what the hints name, orders first: a product's new stock may be an order's doing."""
         wanted: dict[str, set[str]] = {}
         for hint in hints:
             wanted.setdefault(hint.entity, set()).add(hint.id)
@@ -134,8 +134,10 @@ class StorePoller:
         return reads
 
     def _list(self, entity: str, state: dict[str, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """List one page of changes, oldest first. A full page goes on from its last second, not deeper into the list:
-        rows that change meanwhile move to the end, and deeper pages would slip past others.
+        """List one page of changes, oldest first.
+
+        A full page goes on from its last second, not deeper into the list: rows that change meanwhile move to the
+        end, and deeper pages would slip past others.
         """
         again = entity in self._more
         after = self._after(entity, state, overlap_s=1.0 if again else self._settings.overlap_s)

@@ -134,7 +134,8 @@ class Day:
             "person": person.name,
             "expect": person.expect,
             "lines": [
-                {"sku": self._item(), "quantity": self.dice.randint(1, 3)} for _ in range(self.dice.choice([1, 1, 2, 3]))
+                {"sku": self._item(), "quantity": self.dice.randint(1, 3)}
+                for _ in range(self.dice.choice([1, 1, 2, 3]))
             ],
             "email": person.email,
             "first_name": person.first_name,
@@ -213,7 +214,7 @@ class Storm:
             ("web hooks of both stores get lost and doubled", 0.05, lambda: self._both(**lost)),
             ("Counterpoint is down", 0.15, lambda: remote.faults("counterpoint", down=True)),
             ("Counterpoint is back", 0.32, lambda: remote.faults("counterpoint", down=False)),
-            ("Counterpoint applies without answering", 0.36, lambda: remote.faults("counterpoint", share_half_applied=0.3)),
+            ("Counterpoint applies unanswered", 0.36, lambda: remote.faults("counterpoint", share_half_applied=0.3)),
             ("south answers 429 and 500 and applies without answering", 0.4, lambda: remote.faults("south", **bad)),
             ("a process of ours is killed hard", 0.5, lambda: self.told(f"killed: {self.kill(dice)}")),
             ("another process of ours is killed hard", 0.62, lambda: self.told(f"killed: {self.kill(dice)}")),

@@ -75,6 +75,7 @@ class FaultyHttp:
         if faults.down:
             return cut(receive)
         if faults.delay_s:
+            receive = await _whole(receive)  # Who gives up meanwhile is served all the same, as by a slow server.
             await asyncio.sleep(faults.delay_s)
         if roll(faults.share_429):
             retry = (b"retry-after", str(faults.retry_after_s).encode())
@@ -98,6 +99,23 @@ def cut(receive: Receive) -> None:
     if transport is None:
         raise RuntimeError("no connection to cut: serve the sandbox with uvicorn, FaultyHttp outermost")
     transport.abort()
+
+
+async def _whole(receive: Receive) -> Receive:
+    """Read the request to its end, and give it again to whoever asks."""
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+    left = iter(messages)
+    inner = getattr(receive, "__self__", None)
+
+    class Again:
+        transport = getattr(inner, "transport", None)
+
+        async def receive(self) -> Message:
+            return next(left, {"type": "http.disconnect"})
+
+    return Again().receive
 
 
 async def forget(message: Message) -> None:

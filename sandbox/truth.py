@@ -123,7 +123,7 @@ class Truth:
         if not wanted:
             return []
         document, data = there[0], order.entry["data"]
-        total = next((row for row in document["totals"] if row["TOT_TYP"] == "O"), {})
+        total: Mapping[str, Any] = next((row for row in document["totals"] if row["TOT_TYP"] == "O"), {})
         lines: dict[str, list[int]] = {}
         for line in data["lines"]:
             sums = lines.setdefault(line["sku"], [0, 0])
@@ -141,7 +141,11 @@ class Truth:
             ("lines", lines, placed),
             ("store", self._sites[order.store].store_no, document["STR_ID"]),
         ]
-        return [f"{marker}: {what}: {here} in the store, {there_} in Counterpoint" for what, here, there_ in pairs if here != there_]
+        return [
+            f"{marker}: {what}: {here} in the store, {in_books} in Counterpoint"
+            for what, here, in_books in pairs
+            if here != in_books
+        ]
 
     def check_customers(self) -> Flow:
         """Check that each person is one customer, the one he was before, and that nobody else is."""
@@ -164,12 +168,15 @@ class Truth:
             for number in numbers:
                 owners.setdefault(number, []).append(person)
         flow.wrong += [f"customer {one} is {len(who)} persons: {who}" for one, who in owners.items() if len(who) > 1]
+        flow.wrong += self._created_twice(before)
+        return flow
+
+    def _created_twice(self, before: set[str]) -> list[str]:
         emails: dict[str, int] = {}
-        for row in state["customers"]:
+        for row in self._states["counterpoint"]["customers"]:
             if row["CUST_NO"] not in before and row["EMAIL_ADRS_1"]:
                 emails[row["EMAIL_ADRS_1"].lower()] = emails.get(row["EMAIL_ADRS_1"].lower(), 0) + 1
-        flow.wrong += [f"{count} customers were created for one e-mail" for count in emails.values() if count > 1]
-        return flow
+        return [f"{count} customers were created for one e-mail" for count in emails.values() if count > 1]
 
     def check_stock(self, since: float, until: float) -> list[Flow]:
         """Check what each store offers of each item at the end, and measure how late each change of it came."""
@@ -194,9 +201,9 @@ class Truth:
         left = sum(int(row["QTY_ON_HND"]) for row in rows) - site.buffer
         moves: list[tuple[float, int, str]] = []
         for entry in self._journal:
-            if entry["system"] == "counterpoint" and entry["key"] == sku and "on_hand" in entry["data"]:
-                if entry["data"]["loc"] in site.locations:
-                    moves.append((entry["at"], int(entry["data"]["quantity"]), "counterpoint"))
+            moved = entry["system"] == "counterpoint" and entry["key"] == sku and "on_hand" in entry["data"]
+            if moved and entry["data"]["loc"] in site.locations:
+                moves.append((entry["at"], int(entry["data"]["quantity"]), "counterpoint"))
         for order in self.orders:
             quantity = sum(line["quantity"] for line in order.entry["data"]["lines"] if line["sku"] == sku)
             if quantity and order.taken_at is not None:

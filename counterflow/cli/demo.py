@@ -17,7 +17,7 @@ from counterflow.cli.rebuild import compare_rebuilt
 from sandbox.day import Day, Storm, play
 from sandbox.remote import Remote
 from sandbox.shop import generate
-from sandbox.truth import Flow, Site, Truth
+from sandbox.truth import Flow, Truth
 
 CALM_S, CALM_PER_S = 40.0, 10.0
 CALM_DELAY_S = 0.05  # Stores answer in 50 ms.
@@ -167,7 +167,8 @@ def _tail(remote: Remote) -> Iterator[str]:
                 cause = key if entry["kind"] == "stock" else str(data.get("CUST_PO_NO") or "").partition("-")[2]
                 late = f"{at - causes[cause]:6.2f} s" if cause in causes else "        "
                 what = f"offers {data['quantity']}" if entry["kind"] == "stock" else str(data.get("CUST_PO_NO") or "")
-                yield f"{_clock(at)}  {entry['system']:<13} [green]{late}[/] {entry['kind']} {key} {what}  [dim]({applied} applied)[/]"
+                where = f"{_clock(at)}  {entry['system']:<13} [green]{late}[/]"
+                yield f"{where} {entry['kind']} {key} {what}  [dim]({applied} applied)[/]"
         time.sleep(0.2)
 
 

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +33,7 @@ from schemas.requests import SetMaster
 from schemas.topics import PARTITIONS, WORK, WORK_NOW
 
 START_S_MAX = 120.0
+OURS = (b"counterflow.cli", b"kafka.Kafka", b"postgres")
 PREFIXES = {"north": ("N-", "WEBN", 2), "south": ("S-", "WEBS", 3)}  # Order prefix, Counterpoint store, safety stock.
 
 
@@ -306,13 +307,13 @@ def end_leftovers(folder: Path) -> None:
     file = folder / "pids"
     pids = [int(line) for line in file.read_text().split()] if file.exists() else []
     for entry in Path("/proc").glob("[0-9]*"):
-        line = entry / "cmdline"
         try:
-            ours = mark in line.read_bytes() and int(entry.name) != os.getpid()
+            line = (entry / "cmdline").read_bytes()
         except OSError:
-            continue
-        if ours and (b"counterflow.cli" in line.read_bytes() or b"kafka.Kafka" in line.read_bytes() or b"postgres" in line.read_bytes()):
+            continue  # It has just ended.
+        if mark in line and int(entry.name) != os.getpid() and any(word in line for word in OURS):
             pids.append(int(entry.name))
     for pid in sorted(set(pids)):
-        if Path(f"/proc/{pid}/cmdline").exists() and mark in Path(f"/proc/{pid}/cmdline").read_bytes():
+        line_of = Path(f"/proc/{pid}/cmdline")
+        if line_of.exists() and mark in line_of.read_bytes():
             os.kill(pid, signal.SIGKILL)

@@ -12,9 +12,9 @@ from kafka import KafkaConsumer, TopicPartition
 from sqlalchemy import Engine, text
 
 from counterflow import kafka
-from counterflow.clock import SystemClock
 from counterflow.cli.installation import Installation
 from counterflow.cli.roles import shop
+from counterflow.clock import SystemClock
 from counterflow.state import steering
 from counterflow.state.database import begin, migrate, open_database
 from counterflow.systems.registry import readers

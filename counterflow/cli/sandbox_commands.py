@@ -18,7 +18,7 @@ def sandbox(
     ] = "",
     seed: int = 1,
 ) -> None:
-    """Start the sandbox's Counterpoint and web stores alone; prints their addresses as JSON and serves until stopped."""
+    """Start the sandbox's Counterpoint and web stores alone; print their addresses as JSON, serve until stopped."""
     from counterflow.cli.roles import Stop
     from counterflow.state.server import embedded
     from sandbox.server import Sandbox, Settings

@@ -109,7 +109,8 @@ def _status_lines(answer: dict[str, Any]) -> list[str]:
     lines = [f"Master Sync is {'on' if answer['master'] else 'off'}"]
     for one in answer["connections"]:
         lines.append(
-            f"{one['system']:<14}{one['role']:<10}{'up' if one['up'] else 'DOWN'} since {one['since']:%F %T} {one['note']}"
+            f"{one['system']:<14}{one['role']:<10}{'up  ' if one['up'] else 'DOWN'} since {one['since']:%F %T} "
+            f"{one['note']}"
         )
     for one in answer["queue"]:
         lines.append(

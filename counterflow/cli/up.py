@@ -89,7 +89,11 @@ class Supervisor:
         ]
         with (self.folder / f"{child.name}.log").open("ab") as output:
             child.process = subprocess.Popen(
-                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=os.environ | LEAN | self.environment
+                command,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                env=os.environ | LEAN | self.environment,
             )
         child.starts += 1
         return True

@@ -37,7 +37,8 @@ Id = tuple[str, str, str]
 _KEEP = text(
     """
     INSERT INTO record (system, entity, key, raw, body, hash, version, position, deleted, email, sku, seen_at)
-    SELECT * FROM unnest(:system, :entity, :key, :raw, :body, :hash, :version, :position, :deleted, :email, :sku, :seen_at)
+    SELECT * FROM unnest(
+      :system, :entity, :key, :raw, :body, :hash, :version, :position, :deleted, :email, :sku, :seen_at)
     ON CONFLICT (system, entity, key) DO UPDATE SET
       raw = excluded.raw, body = excluded.body, hash = excluded.hash, version = excluded.version,
       position = excluded.position, deleted = excluded.deleted, email = excluded.email, sku = excluded.sku,

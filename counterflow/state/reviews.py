@@ -24,8 +24,9 @@ LEVELS = {
 def open_review(
     connection: Connection, kind: str, key: str, message: str, body: Mapping[str, Any], *, waits_for: str | None = None
 ) -> None:
-    """Ask a person. Asked already, the facts are brought up to date; decided already, nothing is asked again unless
-    the message changed.
+    """Ask a person.
+
+    Asked already, the facts are brought up to date; decided already, it is asked again only if the message changed.
     """
     row = {"kind": kind, "key": key, "message": message, "body": msgspec.json.encode(body).decode(), "state": "open"}
     statement = upsert(review).values(row | {"waits_for": waits_for, "made_at": func.now()})

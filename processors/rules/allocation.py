@@ -1,4 +1,4 @@
-"""How much of an item each store may offer (order-E.9, req-P8):
+"""How much of an item each store may offer (order-E.9, req-P8).
 
     max(0, floor(sum over the store's locations of (on hand - committed)) - open web orders - safety stock)
 

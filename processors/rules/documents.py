@@ -1,4 +1,6 @@
-"""What document does a web order become (order-E.2 to E.12)? In the order in which it is tried:
+"""What document does a web order become (order-E.2 to E.12)?
+
+In the order in which it is tried:
 
 1. Another currency than Counterpoint's, a marker that is too long, no lines, a quantity below 1: held.
 2. A line whose SKU Counterpoint does not have: the whole order is held until the item is there (order-E.4).
@@ -203,7 +205,8 @@ def unit_prices(net: int, quantity: int, *, digits: int, decimals: int) -> list[
         digits: Of the currency.
         decimals: Digits that a price of the item may have.
     """
-    assert net >= 0 and quantity >= 1
+    assert net >= 0
+    assert quantity >= 1
     each, rest = divmod(net, quantity)
     unit = Decimal(1).scaleb(-digits)
     if rest == 0:
@@ -218,7 +221,7 @@ def unit_prices(net: int, quantity: int, *, digits: int, decimals: int) -> list[
 def _notes(order: Order, site: Site) -> tuple[str, ...]:
     """Name the web order, and its coupons as information."""
     coupons = [
-        f"Coupon {coupon.code}: {Decimal(coupon.discount).scaleb(-order.minor_digits)} off, in the lines' prices already"
+        f"Coupon {coupon.code}: {Decimal(coupon.discount).scaleb(-order.minor_digits)} off, in the prices already"
         for coupon in order.coupons
     ]
     return (f"Web order {order.number} of {site.store_id}", *coupons)

@@ -1,4 +1,6 @@
-"""Whose order is this (req-C5)? Tried in this order:
+"""Whose order is this (req-C5)?
+
+Tried in this order:
 
 1. Decided once, decided: an order's buyer changes by a merge only, also in a replay.
 2. A signed-in customer whose account is linked: that customer, whatever his e-mail has become since.

@@ -39,7 +39,7 @@ def read(entity: str, row: bytes) -> Record:
     """
     try:
         values = msgspec.json.decode(row)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected(f"WooCommerce {entity}: the row is not JSON: {error}") from error
     mapping = _ENTITIES.get(entity)
     if mapping is None or not isinstance(values, dict):
