@@ -4,8 +4,8 @@ Why it looks like this (measured: docs/facts/engine.md): Faust acknowledges a me
 cancelled, so acknowledging is switched off and done here, in order, whole batches, after the commit. It has two
 wedges, in which it lives on and does nothing; both end in an exit, and whoever supervises us starts us again:
 
-- a batch that does not end within PATIENCE_S (the database away, a broker that does not answer): exit 75;
-- nothing assigned for UNASSIGNED_S, which is what a broker that died while Faust started leads to: exit 75.
+- a batch that does not end in time (the database away, a broker that does not answer): exit 75;
+- nothing assigned for a while, which is what a broker that died while Faust started leads to: exit 75.
 
 A bug in a flow exits with 70, a set-up that cannot work with 3. A message is never skipped because of an error.
 """
@@ -15,12 +15,14 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import faust
 from faust.worker import Worker
-from kafka import TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
 from counterflow import kafka, log
@@ -34,10 +36,19 @@ from processors.batch import Arrived, Batches, broker_time
 
 BATCH_MAX = 500  # 50 give four fifths of the speed; the batch sizes itself, 1 when it is quiet.
 TICK_S = 0.25  # How late a timer may be.
-PATIENCE_S = 45.0
-UNASSIGNED_S = 60.0
 EXIT_BUG, EXIT_STUCK, EXIT_BROKEN = 70, 75, 3
 _log = log.get("engine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a worker goes on without getting on, before it leaves to be started again."""
+
+    batch_s: float = 45.0  # More than twice what one publishing may take (kafka.ACK_S_MAX).
+    unassigned_s: float = 60.0  # More than a rebalance with a member that died.
+
+
+USUAL = Patience()
 
 
 def prepare(batches: Batches, *, engine: Any, servers: str, group: str) -> None:
@@ -62,10 +73,20 @@ def prepare(batches: Batches, *, engine: Any, servers: str, group: str) -> None:
             if topic in batches.topics and _offset(committed.get(TopicPartition(topic, part))) > at
         }
         if back:  # The database was restored from a backup: what came after it is handled again.
-            _log.warning("rewinding to what the database has handled", partitions=len(back))
-            client.alter_group_offsets(group, back)
+            _rewind(client, group, back)
+    except KafkaError as error:  # A broker that has just begun knows no groups yet.
+        raise Transient(f"Kafka at {servers}: offsets of {group} not read ({error!r})") from error
     finally:
         client.close()
+
+
+def _rewind(client: KafkaAdminClient, group: str, back: dict[TopicPartition, OffsetAndMetadata]) -> None:
+    """Move the group back. The broker refuses as long as the group has members, a dead one's session included."""
+    _log.warning("rewinding to what the database has handled", partitions=len(back))
+    answers = client.alter_group_offsets(group, back)
+    refused = sum(error is not NoError for error in answers.values())
+    if refused:
+        raise Transient(f"{refused} partitions of {group} not rewound: a worker still runs, or died a moment ago")
 
 
 def _offset(committed: Any) -> int:
@@ -76,9 +97,17 @@ class Engine:
     """One worker process."""
 
     def __init__(
-        self, batches: Batches, *, servers: str, group: str, instance: str, folder: Path, clock: Clock
+        self,
+        batches: Batches,
+        *,
+        servers: str,
+        group: str,
+        instance: str,
+        folder: Path,
+        clock: Clock,
+        patience: Patience = USUAL,
     ) -> None:
-        self._batches, self._clock = batches, clock
+        self._batches, self._clock, self._patience = batches, clock, patience
         self._busy_since: float | None = None
         self._ticked_at = float("-inf")
         self._assigned = 0
@@ -173,12 +202,13 @@ class Engine:
         """Leave when stuck. A thread: it works even when the event loop does not."""
         while True:
             self._clock.sleep(1)
-            now = time.monotonic()
-            if self._busy_since is not None and now - self._busy_since > PATIENCE_S:
-                _log.error("a batch does not end, leaving to be started again", seconds=PATIENCE_S)
+            # Each is read once: the event loop may set it to None while we compare.
+            busy, unassigned, now = self._busy_since, self._unassigned_since, time.monotonic()
+            if busy is not None and now - busy > self._patience.batch_s:
+                _log.error("a batch does not end, leaving to be started again", seconds=self._patience.batch_s)
                 os._exit(EXIT_STUCK)
-            if self._unassigned_since is not None and now - self._unassigned_since > UNASSIGNED_S:
-                _log.error("no partition assigned, leaving to be started again", seconds=UNASSIGNED_S)
+            if unassigned is not None and now - unassigned > self._patience.unassigned_s:
+                _log.error("nothing assigned, leaving to be started again", seconds=self._patience.unassigned_s)
                 os._exit(EXIT_STUCK)
 
     async def _note_assigned(self, _app: Any, assigned: Any, **_rest: Any) -> None:

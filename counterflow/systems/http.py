@@ -39,7 +39,8 @@ class Session:
             self._session.verify = str(ca_file)
         adapter: BaseAdapter = HTTPAdapter(pool_maxsize=8)
         if per_second:
-            adapter = LimiterAdapter(per_second=per_second, burst=max(1, int(per_second)), pool_maxsize=8)
+            # A burst of one second, no more: after a 429 the adapter lets everybody wait that long.
+            adapter = LimiterAdapter(per_second=per_second, burst=max(1.0, 1 / per_second), pool_maxsize=8)
         self._session.mount("https://", adapter)
         self._session.headers.update({"Accept": "application/json"})
 

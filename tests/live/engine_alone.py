@@ -1,0 +1,92 @@
+"""One Faust worker with a double in place of the flows, as a process: test_engine.py starts it.
+
+Its one argument is a JSON object. The double obeys what a message says, and then writes down that it was handled.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any, cast
+
+from sqlalchemy import Engine as Database
+
+from counterflow import log
+from counterflow.clock import SystemClock
+from counterflow.errors import Broken, Transient
+from counterflow.state.database import begin, migrate, open_database
+from processors.batch import Arrived, Batches
+from processors.engine import Engine, Patience, prepare
+
+
+class Double:
+    """What the engine needs of `Batches`."""
+
+    def __init__(self, folder: Path, topic: str, database: Database) -> None:
+        self._folder, self._database = folder, database
+        self._attempts = 0
+        self.topics = [topic]
+
+    def know_epochs(self, epochs: Mapping[str, int]) -> None:
+        """Take no notice."""
+
+    def tick(self) -> None:
+        """Do nothing by the clock."""
+
+    def handle(self, batch: Sequence[Arrived]) -> None:
+        """Do what each message says, and write all of them down."""
+        with begin(self._database) as connection:
+            connection.exec_driver_sql("SELECT 1")
+        words = [(one.value or b"").decode() for one in batch]
+        for word in words:
+            self._obey(word)
+        with (self._folder / "handled").open("a") as file:
+            file.write("".join(f"{word}\n" for word in words))
+
+    def _obey(self, word: str) -> None:
+        if word == "bug" and not self._is_mended():
+            raise ValueError("a bug in a flow")
+        if word == "stuck" and not self._is_mended():
+            Event().wait()
+        if word == "broken":
+            raise Broken("no message works any more")
+        if word == "later":
+            self._attempts += 1
+            if self._attempts < 3:
+                raise Transient(f"not yet, attempt {self._attempts}")
+
+    def _is_mended(self) -> bool:
+        return (self._folder / "mended").exists()
+
+
+def main(given: Mapping[str, Any]) -> None:
+    """Prepare, wait for a line where one is asked for, and work."""
+    log.set_up(role="engine-alone", as_json=False)
+    clock, folder = SystemClock(), Path(given["folder"])
+    database = open_database(given["database"])
+    batches = cast(Batches, Double(folder, given["topic"], database))
+    while True:
+        try:
+            migrate(database)
+            prepare(batches, engine=database, servers=given["servers"], group=given["group"])
+            break
+        except Transient:
+            clock.sleep(0.2)
+    engine = Engine(
+        batches,
+        servers=given["servers"],
+        group=given["group"],
+        instance=given["group"],
+        folder=folder / "faust",
+        clock=clock,
+        patience=Patience(batch_s=given["batch_s"], unassigned_s=given["unassigned_s"]),
+    )
+    (folder / "prepared").touch()
+    if given["waits"]:
+        sys.stdin.readline()
+    engine.run()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
