@@ -88,7 +88,9 @@ class Runner:
         for one in outcomes:
             APPLIED.labels(one.system, one.task, one.result).inc()
             if one.result in {"held", "rejected"}:
-                self._log.warning("not applied", task=one.task, key=one.key, result=one.result, why=one.message)
+                self._log.warning(
+                    "not applied", task=one.task, key=log.key(one.key), result=one.result, why=one.message
+                )
         # The offset goes last: whoever dies before it finds the same commands again, and finds them done.
         if self._insist(
             lambda: self._publisher.publish([self._message(one) for one in outcomes]), "outcomes not published"

@@ -96,6 +96,7 @@ class Publisher:
 
     def __init__(self, servers: str, *, client_id: str) -> None:
         self._servers, self._client_id = servers, client_id
+        self.works = False  # Whether the last publishing was acknowledged.
         self._producer: KafkaProducer | None = None
 
     def publish(self, messages: Sequence[Message]) -> None:
@@ -115,7 +116,9 @@ class Publisher:
             producer.flush(timeout=ACK_S_MAX)
             for future in sent:
                 future.get(timeout=1)
+            self.works = True
         except KafkaError as error:
+            self.works = False
             self.close()  # What it may still hold must not come after what we send again.
             raise Transient(f"Kafka: {len(messages)} messages not acknowledged ({error!r})") from error
 

@@ -6,7 +6,7 @@ And what other flows need of identity: our id of a Counterpoint customer, and ma
 import uuid
 from collections.abc import Iterable
 
-from counterflow.state import links, wanted
+from counterflow.state import links, reviews, wanted
 from counterflow.state.records import Seen, customers_with_email
 from processors.shop import State
 from schemas.names import COUNTERPOINT, OurId
@@ -17,9 +17,12 @@ SPACE = uuid.UUID("5f0c6c2e-5a0e-4b1c-9d43-6e1f2b7a9c10")
 
 def take(batch: Iterable[Seen], state: State) -> None:
     """Let everything that waits for a customer of this e-mail go on, once Counterpoint has exactly one."""
-    for seen in batch:
-        if isinstance(seen.body, Customer) and seen.body.email:
-            settle(state, seen.body.email)
+    emails = [seen.body.email for seen in batch if isinstance(seen.body, Customer) and seen.body.email]
+    for email in emails:
+        settle(state, email)
+    for _, key in reviews.waiting_for(state.connection, [f"email:{email}" for email in emails]):
+        store, _, order_id = key.partition("/")
+        state.orders.add((store, order_id))
 
 
 def settle(state: State, email: str) -> None:

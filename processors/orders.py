@@ -140,7 +140,9 @@ def _buyer(state: State, site: Site, order: Order, row: Row) -> OurId | None:
             buyer, how = customers.new_id(f"email/{email}/{order.placed_at.isoformat()}"), "created"
             links.make(state.connection, "customer", links.UNDER_WAY, email, buyer, how)
         case Unclear(why, candidates, _):
-            reviews.open_review(state.connection, "order-customer", row[2], why, {"candidates": list(candidates)})
+            facts = {"candidates": list(candidates)}
+            waits_for = f"email:{order.email}" if candidates else None
+            reviews.open_review(state.connection, "order-customer", row[2], why, facts, waits_for=waits_for)
             return None
     reviews.settle(state.connection, "order-customer", row[2])
     links.make(state.connection, "buyer", site.store_id, order.key, buyer, how)

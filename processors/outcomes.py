@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from counterflow import log
-from counterflow.state import links, reviews, steering, wanted
+from counterflow.state import links, records, reviews, steering, wanted
 from processors import customers
 from processors.orders import CUSTOMERS, ORDERS
 from processors.shop import State
 from schemas.names import COUNTERPOINT, OurId
 from schemas.outcomes import Cursor, Heartbeat, Outcome
+from schemas.records import Customer
 from schemas.requests import DecideReview, QueueAll, Request, SetMaster, SetTask, SyncNow
 
 AGAIN, DROP = "again", "drop"
@@ -25,6 +26,7 @@ def take_outcome(outcome: Outcome, state: State) -> None:
     key = f"{outcome.system}/{outcome.task}/{outcome.key}"
     if outcome.result in {"held", "rejected"}:
         reviews.open_review(state.connection, "refused", key, outcome.message, {})
+        _ask_for_buyers(state, outcome)
     elif outcome.result in {"applied", "already"}:
         reviews.settle(state.connection, "refused", key)
     cust_no = outcome.remote.get("cust_no")
@@ -35,6 +37,14 @@ def take_outcome(outcome: Outcome, state: State) -> None:
         ours = links.find(state.connection, "order", store, order_id) or OurId(outcome.key)
         links.make(state.connection, "order", store, order_id, ours, "created")
         links.make(state.connection, "order", COUNTERPOINT, outcome.remote["doc_id"], ours, "created")
+
+
+def _ask_for_buyers(state: State, outcome: Outcome) -> None:
+    """Ask whose the orders are that wait for a customer who could not be created."""
+    email = outcome.key.removeprefix("email:")
+    ours = links.find(state.connection, "customer", links.UNDER_WAY, email) if outcome.task == CUSTOMERS else None
+    for row in wanted.blocked_by(state.connection, f"customer:{ours}") if ours else []:
+        reviews.open_review(state.connection, "order-customer", row.key, outcome.message, {})
 
 
 def _made(state: State, email: str, cust_no: str) -> None:
@@ -76,6 +86,9 @@ def take_request(request: Request, state: State) -> None:
 def _decide(state: State, review: str, decision: str, by: str) -> None:
     """Enter a person's decision. A review is named by its kind and key: "order-customer:north/1042"."""
     kind, _, key = review.partition(":")
+    if kind == "order-customer" and not records.read(state.connection, COUNTERPOINT, "AR_CUST", [decision], Customer):
+        _log.warning("decision refused: Counterpoint has no such customer", review=kind)
+        return
     if reviews.decide(state.connection, kind, key, decision, by) is None:
         _log.warning("no such review", kind=kind)
         return
@@ -88,6 +101,10 @@ def _decide(state: State, review: str, decision: str, by: str) -> None:
             wanted.set_state(state.connection, row, "dropped", "dropped by a person")
     if kind in {"order", "order-customer"}:
         store, _, order_id = key.partition("/")
+        buyer = links.find(state.connection, "buyer", store, order_id)
+        waits = buyer is not None and links.remote(state.connection, "customer", COUNTERPOINT, buyer) is None
+        if kind == "order-customer" and buyer is not None and waits:
+            customers.know(state, buyer, decision, "person")
         state.orders.add((store, order_id))
 
 

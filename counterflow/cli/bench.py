@@ -11,10 +11,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-import typer
 import yaml
 from rich.console import Console
 from sqlalchemy import create_engine, text
@@ -23,6 +22,7 @@ from counterflow import kafka
 from counterflow.cli.roles import shop
 from counterflow.clock import SystemClock
 from counterflow.config import load
+from counterflow.errors import Broken
 from counterflow.state.database import migrate, open_database
 from counterflow.state.server import embedded
 from counterflow.systems.registry import readers
@@ -194,25 +194,15 @@ def _arrived(messages: Sequence[Any]) -> list[Any]:
     ]
 
 
-def bench(
-    name: Annotated[str, typer.Argument(help="decide")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
-    changes: Annotated[int, typer.Option(help="How many changes.")] = 20_000,
-) -> None:
-    """Measure something, and print it beside its goal."""
+def run(name: str, *, changes: int, json_file: Path | None) -> None:
+    """Measure something, and print it beside its goal. Raises Broken for a name that is none."""
     if name != "decide":
-        raise typer.BadParameter("there is: decide")
-    begin_note = "the same handlers behind both engines, on the same messages, in one run"
-    console.print(f"[dim]{changes} changes; {begin_note}")
+        raise Broken(f"there is no bench {name!r}; there is: decide")
+    console.print(f"[dim]{changes} changes; the same handlers behind both engines, on the same messages, in one run")
     figures = decide(changes)
     console.print(
-        f"Faust engine {figures['faust_per_s']}/s, bare loop {figures['bare_per_s']}/s, ratio {figures['faust_to_bare']}; "
-        f"goal {GOAL_PER_S}/s on two cores (two workers)"
+        f"Faust engine {figures['faust_per_s']}/s, bare loop {figures['bare_per_s']}/s, "
+        f"ratio {figures['faust_to_bare']}; goal {GOAL_PER_S}/s on two cores (two workers)"
     )
     if json_file:
         json_file.write_text(json.dumps(figures, indent=1) + "\n")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these commands."""
-    app.command()(bench)

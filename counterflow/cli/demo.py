@@ -140,6 +140,10 @@ def live(*, seed: int) -> int:
         for name, page in made.addresses["pages"].items():
             console.print(f"  {name:<13} {page}")
         console.print(f"  steering      ./run cli status --config {made.config_file}")
+        ports = {role: f"http://127.0.0.1:{child['port']}/metrics" for role, child in pipeline.children().items()}
+        console.print(
+            f"  metrics       {ports['process']} (and of each other process: {made.folder / 'run'}/processes.json)"
+        )
         console.print("Each line below is one change at its target. Stop with Ctrl-C.\n")
         try:
             for line in _tail(remote):

@@ -70,15 +70,15 @@ def produce(config: Config, system: str, port: int) -> None:
 
     stop = Stop().event
     clock = SystemClock(stop)
-    pages.serve(config.process.host, port, is_ready=lambda: not stop.is_set())
-    _prepare_topics(config, clock, stop)
     servers = config.kafka.servers
+    publisher = kafka.Publisher(servers, client_id=f"produce-{system}")
+    pages.serve(config.process.host, port, is_ready=lambda: publisher.works)
+    _prepare_topics(config, clock, stop)
     source = (
         _counterpoint_source(config, clock, stop)
         if system == COUNTERPOINT
         else _store_source(config, system, clock, stop)
     )
-    publisher = kafka.Publisher(servers, client_id=f"produce-{system}")
     topic = CURSORS.named(config.kafka.prefix)
     stored = _until(lambda: kafka.read_whole(servers, topic), "waiting for the cursors", clock, stop)
     Runner(source, publisher, prefix=config.kafka.prefix, clock=clock, stop=stop).run(stored)
@@ -140,7 +140,9 @@ def consume(config: Config, system: str, port: int) -> None:
 
     stop = Stop().event
     clock = SystemClock(stop)
-    pages.serve(config.process.host, port, is_ready=lambda: not stop.is_set())
+    servers, prefix = config.kafka.servers, config.kafka.prefix
+    publisher = kafka.Publisher(servers, client_id=f"consume-{system}")
+    pages.serve(config.process.host, port, is_ready=lambda: publisher.works)
     PAUSED.labels(system).set(0)
     _prepare_topics(config, clock, stop)
     target = (
@@ -148,7 +150,6 @@ def consume(config: Config, system: str, port: int) -> None:
         if system == COUNTERPOINT
         else _store_target(system, config.stores[system], clock)
     )
-    servers, prefix = config.kafka.servers, config.kafka.prefix
     name = group(config, f"consume.{system}")
     consumer = _until(
         lambda: kafka.consumer(servers, topics(prefix, system), group=name, most=100),
@@ -156,7 +157,6 @@ def consume(config: Config, system: str, port: int) -> None:
         clock,
         stop,
     )
-    publisher = kafka.Publisher(servers, client_id=f"consume-{system}")
     Runner(target, consumer, publisher, prefix=prefix, clock=clock, stop=stop).run()
     consumer.close()
 

@@ -62,6 +62,19 @@ def demo(
     raise typer.Exit(code)
 
 
+def bench(
+    name: Annotated[str, typer.Argument(help="decide: changes decided a second, Faust beside a bare loop")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
+    changes: Annotated[int, typer.Option(help="How many changes.")] = 20_000,
+) -> None:
+    """Measure something, and print it beside its goal."""
+    from counterflow import log
+    from counterflow.cli import bench as benches
+
+    log.set_up(role="bench", as_json=False, level="error")
+    benches.run(name, changes=changes, json_file=json_file)
+
+
 def _next(folder: Path) -> int:
     """Count the starts: each has a database of its own, so that a hard stop leaves nothing in the way."""
     counter = folder / "starts"
@@ -75,3 +88,4 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(sandbox)
     app.command()(demo)
+    app.command()(bench)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -52,7 +53,7 @@ class Supervisor:
         """Run until told to stop by a signal."""
         self.folder.mkdir(parents=True, exist_ok=True)
         first = self.config.process.port_first
-        self.children = [Child(words, first + at if first else 0) for at, words in enumerate(roles)]
+        self.children = [Child(words, first + at if first else _free_port()) for at, words in enumerate(roles)]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
         clock = SystemClock(self.stop)
@@ -123,3 +124,9 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()  # Harmless: whatever it was at comes again.
                 process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
