@@ -14,6 +14,7 @@ from schemas.topics import DAY_MS, PARTITIONS, Topic
 
 CALL_MS = 30_000  # Every call to the broker ends within this.
 ACK_S_MAX = 20.0  # Less than the engine's patience.
+RECONNECT_MS = 2_000  # A broker that is back is found within this; the client's own ceiling is half a minute.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,8 @@ class Publisher:
                 request_timeout_ms=10_000,
                 delivery_timeout_ms=15_000,
                 max_block_ms=10_000,
+                bootstrap_timeout_ms=5_000,
+                reconnect_backoff_max_ms=RECONNECT_MS,
             )
         return self._producer
 
@@ -171,6 +174,7 @@ def consumer(servers: str, topics: Sequence[str], *, group: str, most: int = 500
             auto_offset_reset="earliest",
             max_poll_records=most,
             request_timeout_ms=CALL_MS,
+            reconnect_backoff_max_ms=RECONNECT_MS,
         )
     except KafkaError as error:
         raise Transient(f"Kafka at {servers} does not answer ({error!r}); is the broker up?") from error

@@ -22,6 +22,7 @@ from typing import Any
 import faust
 from faust.worker import Worker
 from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
@@ -51,13 +52,15 @@ class Patience:
 USUAL = Patience()
 
 
-def prepare(batches: Batches, *, engine: Any, servers: str, group: str) -> None:
+def prepare(batches: Batches, *, engine: Any, servers: str, group: str, instance: str) -> None:
     """Check the topics, learn their epochs, and rewind the group to what the database says was handled.
 
     Every topic is asked for before Faust starts: a topic that is missing then would never be read (the second wedge).
+    Our own dead self leaves the group: a lasting member that comes back is given what it had, nothing after a wedge,
+    for ever; and as long as its session lasts, the group could not be rewound.
 
     Raises:
-        Transient: The broker or the database does not answer.
+        Transient: The broker or the database does not answer, or the group cannot be rewound yet.
         Broken: A topic is missing or has another partition count.
     """
     client = kafka.admin(servers)
@@ -66,6 +69,7 @@ def prepare(batches: Batches, *, engine: Any, servers: str, group: str) -> None:
         with begin(engine) as connection:
             batches.know_epochs(steering.epochs(connection, seen))
             handled = steering.handled_offsets(connection)
+        client.remove_group_members(group, [MemberToRemove(group_instance_id=instance)])
         committed = client.list_group_offsets(group).get(group, {})
         back = {
             TopicPartition(topic, part): OffsetAndMetadata(at, "", -1)
@@ -86,7 +90,7 @@ def _rewind(client: KafkaAdminClient, group: str, back: dict[TopicPartition, Off
     answers = client.alter_group_offsets(group, back)
     refused = sum(error is not NoError for error in answers.values())
     if refused:
-        raise Transient(f"{refused} partitions of {group} not rewound: a worker still runs, or died a moment ago")
+        raise Transient(f"{refused} partitions of {group} not rewound: another worker runs, or died a moment ago")
 
 
 def _offset(committed: Any) -> int:
@@ -129,7 +133,7 @@ class Engine:
             broker_request_timeout=40,
             broker_rebalance_timeout=60,
             broker_max_poll_interval=86_400,  # Past it Faust never comes back (the first wedge).
-            consumer_group_instance_id=instance,  # A lasting member: a restart does not wait out the dead one.
+            consumer_group_instance_id=instance,  # A lasting member, which `prepare` can send out of the group.
             broker_commit_every=1000,
             broker_commit_interval=1,
             broker_max_poll_records=BATCH_MAX,

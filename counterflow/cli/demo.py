@@ -136,6 +136,8 @@ def live(*, seed: int) -> int:
         pipeline = stack.enter_context(made.pipeline())
         remote = Remote(made.addresses)
         pipeline.master_on()
+        with console.status("the stores learn what the shop has (2,000 customers, 500 items)"):
+            _fill(made, pipeline)
         console.print("\n[bold]counterflow is running.[/] Try it; every page changes as the other side does:")
         for name, page in made.addresses["pages"].items():
             console.print(f"  {name:<13} {page}")
@@ -146,16 +148,25 @@ def live(*, seed: int) -> int:
         )
         console.print("Each line below is one change at its target. Stop with Ctrl-C.\n")
         try:
-            for line in _tail(remote):
+            for line in _tail(remote, len(remote.journal())):
                 console.print(line)
         except KeyboardInterrupt:
             console.print("stopping")
     return 0
 
 
-def _tail(remote: Remote) -> Iterator[str]:
-    """Follow the journal: each write of ours, and how long after what caused it."""
-    seen, causes = 0, {}
+def _fill(made: Installation, pipeline: Pipeline) -> None:
+    """Wait until the first figures have reached the stores."""
+    deadline = time.monotonic() + SETTLE_S_MAX
+    calm = 0
+    while calm < 4 and time.monotonic() < deadline:
+        calm = 0 if pipeline.open_rows() or made.queue_length() else calm + 1
+        time.sleep(0.5)
+
+
+def _tail(remote: Remote, seen: int) -> Iterator[str]:
+    """Follow the journal from an entry on: each write of ours, and how long after what caused it."""
+    causes: dict[str, float] = {}
     applied = 0
     while True:
         for entry in remote.journal(seen):

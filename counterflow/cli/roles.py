@@ -206,7 +206,9 @@ def process(config: Config, port: int, *, worker: int = 1) -> None:
         clock=clock,
     )
     name = group(config, "process")
-    _until(lambda: prepare(batches, engine=engine, servers=servers, group=name), "waiting", clock, stop)
+    _until(
+        lambda: prepare(batches, engine=engine, servers=servers, group=name, instance=instance), "waiting", clock, stop
+    )
     folder = config.state.folder.resolve().parent / "faust"
     worker_engine = Engine(batches, servers=servers, group=name, instance=instance, folder=folder, clock=clock)
     pages.serve(config.process.host, port, is_ready=lambda: worker_engine.is_ready)

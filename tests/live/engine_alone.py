@@ -69,7 +69,8 @@ def main(given: Mapping[str, Any]) -> None:
     while True:
         try:
             migrate(database)
-            prepare(batches, engine=database, servers=given["servers"], group=given["group"])
+            group = given["group"]
+            prepare(batches, engine=database, servers=given["servers"], group=group, instance=group)
             break
         except Transient:
             clock.sleep(0.2)
