@@ -25,12 +25,17 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 NOTHING = msgspec.Raw(b"null")
 
 
+def nothing() -> msgspec.Raw:
+    """Give the body that is none."""
+    return NOTHING
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One row as it now is, or gone."""
 
     op: Literal["c", "u", "d", "r"]  # Created, updated, deleted, read in a full reading.
-    after: msgspec.Raw = NOTHING  # The raw row; null for a deletion.
-    before: msgspec.Raw = NOTHING  # Only where the source has it.
+    after: msgspec.Raw = msgspec.field(default_factory=nothing)  # The raw row; null for a deletion.
+    before: msgspec.Raw = msgspec.field(default_factory=nothing)  # Only where the source has it.
     source: Source
     ts_ms: int = 0  # When the producer read it; the broker's own time stamp says when it arrived.
 

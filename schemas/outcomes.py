@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.changes import NOTHING
+from schemas.changes import nothing
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -23,8 +23,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     result: Literal["applied", "already", "held", "rejected", "waiting", "skipped"]
     message: str = ""  # What, which one, and what to do. Never a secret or personal data.
     remote: dict[str, str] = {}  # Ids the target gave: {"cust_no": ...}, {"doc_id": ..., "deposit_doc_id": ...}.
-    request: msgspec.Raw = NOTHING  # The bodies, for the Log tab; personal data stays in the state database.
-    response: msgspec.Raw = NOTHING
+    request: msgspec.Raw = msgspec.field(
+        default_factory=nothing
+    )  # The bodies, for the Log tab; personal data stays in the state database.
+    response: msgspec.Raw = msgspec.field(default_factory=nothing)
     took_s: float = 0.0
     applied_at: datetime
 
