@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
@@ -151,7 +152,12 @@ class Config(BaseSettings):
     """The whole file."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="COUNTERFLOW_", env_nested_delimiter="__", case_sensitive=False
+        extra="forbid",
+        frozen=True,
+        env_prefix="COUNTERFLOW_",
+        env_nested_delimiter="__",
+        secrets_nested_delimiter="__",
+        case_sensitive=False,
     )
 
     kafka: Kafka = Kafka()
@@ -181,7 +187,7 @@ class Config(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take the environment first, then the secrets directory, then the file."""
-        return env_settings, file_secret_settings, init_settings
+        return env_settings, NestedSecretsSettingsSource(file_secret_settings), init_settings
 
 
 def load(path: Path, *, secrets_dir: Path | None = None) -> Config:
