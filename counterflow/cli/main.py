@@ -90,7 +90,8 @@ def _known(config: Config, system: str) -> Config:
     return config
 
 
-from counterflow.cli import sandbox_commands, steer  # noqa: E402 - they add their commands to `app`
+from counterflow.cli import doctor, sandbox_commands, steer  # noqa: E402 - they add their commands to `app`
 
 steer.add_to(app)
 sandbox_commands.add_to(app)
+doctor.add_to(app)

@@ -23,6 +23,7 @@ from tests.live.waiting import wait_for
 
 RATE_PER_S = 6.0
 RIGHT_S_MAX = 120.0
+BACK_S_MAX = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,16 @@ class World:
         """Wait until a person is asked; gives what he is told."""
         wait_for(lambda: self.review(kind, key) is not None, within_s=within_s, what=f"no review {kind}:{key}")
         return self.review(kind, key) or ""
+
+    def kill(self, role: str) -> None:
+        """Kill one process hard, and wait until the supervisor has started it again."""
+        starts = self.pipeline.children()[role]["starts"]
+        self.pipeline.kill(role)
+        wait_for(lambda: self._is_back(role, starts), within_s=BACK_S_MAX, what=f"{role} was not started again")
+
+    def _is_back(self, role: str, starts: int) -> bool:
+        child = self.pipeline.children()[role]
+        return child["starts"] > starts and is_alive(child["pid"])
 
     @contextmanager
     def stream(self) -> Iterator["Stream"]:

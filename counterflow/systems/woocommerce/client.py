@@ -38,6 +38,10 @@ class WooClient:
         body = self._checked(self._session.read(f"{BASE}/system_status"), "GET system_status")
         return str(body.get("environment", {}).get("version", "unknown"))
 
+    def date(self) -> str:
+        """Give the Date header of an answer: the store's own clock; "" where there is none."""
+        return str(self._session.read(f"{BASE}/system_status").headers.get("Date", ""))
+
     def page(self, resource: str, **query: Any) -> list[Row]:
         """Give one page of a list, at most PAGE rows; a short one is the last (W-82)."""
         rows: list[Row] = self._checked(
