@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from counterflow.clock import Clock
-from counterflow.errors import Transient
+from counterflow.errors import Rejected, Transient
 from counterflow.systems.woocommerce import write
 from counterflow.systems.woocommerce.client import WooClient
 from schemas.changes import NOTHING
@@ -37,9 +37,13 @@ class StoreTarget:
         updates = [write.stock_update(body) for _, body in stock]
         try:
             rows = self._client.batch("products", updates)
+        except Rejected as error:  # The batch as a whole: each command alone, so that one is found out.
+            if len(stock) == 1:
+                return [*outcomes, self._outcome(stock[0][0], ("rejected", str(error)), {}, begun)]
+            return [*outcomes, *(found for one, _ in stock for found in self.apply([one]))]
         except Transient as error:
             self.probe()  # Raises when the store as a whole does not answer.
-            return outcomes + [self._outcome(one, ("waiting", str(error)), {}, begun) for one, _ in stock]
+            return [*outcomes, *(self._outcome(one, ("waiting", str(error)), {}, begun) for one, _ in stock)]
         answers = {str(row.get("id")): row for row in rows}
         for (command, body), update in zip(stock, updates, strict=True):
             row = answers.get(body.product_id, {})

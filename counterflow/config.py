@@ -14,7 +14,7 @@ from pydantic_settings import (
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    YamlConfigSettingsSource,
+    SettingsError,
 )
 
 from counterflow.errors import Broken
@@ -196,17 +196,37 @@ def load(path: Path, *, secrets_dir: Path | None = None) -> Config:
     Raises:
         Broken: The file is missing, not YAML, or wrong; the message names every wrong key.
     """
-    try:
-        values = YamlConfigSettingsSource(Config, yaml_file=path)() if path.exists() else None
-    except yaml.YAMLError as error:
-        raise Broken(f"{path}: not YAML: {error}") from error
-    if values is None:
-        raise Broken(f"{path}: no such file; start from shop.example.yaml")
+    if secrets_dir and not secrets_dir.is_dir():
+        raise Broken(f"{secrets_dir}: no such folder; {SECRETS_VARIABLE} must name the one with the secrets")
     options: dict[str, Any] = {"_secrets_dir": str(secrets_dir)} if secrets_dir else {}
     try:
-        return Config(**values, **options)
+        return Config(**_values(path), **options)
     except ValidationError as error:
         raise Broken(f"{path}: " + "; ".join(_problems(error))) from None
+    except SettingsError as error:  # An environment variable or secret for a whole part that is not JSON.
+        raise Broken(f"{path}: {error}; name a single value, as in COUNTERFLOW_COUNTERPOINT__REST__USER") from None
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """Read the file's keys and values."""
+    if not path.is_file():
+        raise Broken(f"{path}: no such file; start from shop.example.yaml")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise Broken(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except yaml.MarkedYAMLError as error:
+        # The error's own text may quote a piece of the file, and so a secret.
+        at = error.problem_mark
+        where = f" at line {at.line + 1}, column {at.column + 1}" if at else ""
+        raise Broken(f"{path}: not YAML{where}; a text that has one of : # * ! {{ [ in it needs quotes") from None
+    except yaml.YAMLError as error:
+        raise Broken(f"{path}: not YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise Broken(f"{path}: must hold keys and values, as shop.example.yaml does")
+    return values
 
 
 def _problems(error: ValidationError) -> list[str]:

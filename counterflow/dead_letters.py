@@ -10,7 +10,7 @@ from counterflow.metrics import DEAD
 from schemas.outcomes import DeadLetter
 from schemas.topics import DEAD_LETTERS
 
-VALUE_MAX = 200_000
+VALUE_MAX = 100_000
 IN_A_ROW_MAX = 20  # More in a row means that no record works, and a fuller topic helps nobody.
 
 

@@ -13,6 +13,7 @@ from counterflow.errors import Broken, Transient
 from schemas.topics import DAY_MS, PARTITIONS, Topic
 
 CALL_MS = 30_000  # Every call to the broker ends within this.
+MESSAGE_BYTES_MAX = 8_388_608  # A product with pictures in its text has passed the usual one megabyte.
 ACK_S_MAX = 20.0  # Less than the engine's patience.
 RECONNECT_MS = 2_000  # A broker that is back is found within this; the client's own ceiling is half a minute.
 
@@ -47,7 +48,12 @@ def cloud_event(*, kind: str, source: str, event_id: str, subject: str, at: str)
 def admin(servers: str) -> KafkaAdminClient:
     """Open an admin client. Raises Transient when no broker answers."""
     try:
-        return KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=CALL_MS, client_id="counterflow-admin")
+        return KafkaAdminClient(
+            bootstrap_servers=servers,
+            request_timeout_ms=CALL_MS,
+            bootstrap_timeout_ms=5_000,
+            client_id="counterflow-admin",
+        )
     except KafkaError as error:
         raise Transient(f"Kafka at {servers} does not answer ({error!r}); is the broker up?") from error
 
@@ -72,7 +78,7 @@ def create_topics(client: KafkaAdminClient, topics: dict[str, Topic], *, replica
 
 def _settings(topic: Topic) -> dict[str, str]:
     """Give a topic's settings. The broker stamps the time, so that all topics can be read in one order."""
-    settings = {"message.timestamp.type": "LogAppendTime"}
+    settings = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(MESSAGE_BYTES_MAX)}
     if topic.keep_days is None:
         return settings | {"cleanup.policy": "compact"}
     return settings | {"cleanup.policy": "delete", "retention.ms": str(topic.keep_days * DAY_MS)}
@@ -135,6 +141,7 @@ class Publisher:
                 delivery_timeout_ms=15_000,
                 max_block_ms=10_000,
                 bootstrap_timeout_ms=5_000,
+                max_request_size=MESSAGE_BYTES_MAX,
                 reconnect_backoff_max_ms=RECONNECT_MS,
             )
         return self._producer

@@ -15,8 +15,8 @@ from sqlalchemy import Engine
 
 from counterflow import log
 from counterflow.clock import Clock
-from counterflow.dead_letters import IN_A_ROW_MAX, dead_letter
-from counterflow.errors import Broken, Rejected
+from counterflow.dead_letters import dead_letter
+from counterflow.errors import Rejected
 from counterflow.kafka import Message, Publisher
 from counterflow.metrics import HANDLED
 from counterflow.state import steering
@@ -75,7 +75,6 @@ class Batches:
         }
         self._epochs: Mapping[str, int] = {}
         self._begun: set[str] = set()
-        self._dead_in_a_row = 0
         self._unsaid = True  # A crash may have left something.
 
     @property
@@ -94,6 +93,24 @@ class Batches:
             Transient: The database or the broker is away; the same batch must be handled again.
             Broken: No message works any more.
         """
+        try:
+            self._handle(batch)
+        except Rejected as error:  # A value that no column takes: the one message is found, the rest goes on.
+            if len(batch) > 1:
+                for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
+                    self.handle(half)
+                return
+            self._bury(batch[0], str(error))
+
+    def _bury(self, one: Arrived, why: str) -> None:
+        _log.error("dead letter", topic=one.topic, offset=one.offset, why=why)
+        with begin(self._engine) as connection:
+            steering.say(connection, self._origin, [dead_letter(one, why, prefix=self._prefix, at=self._clock.now())])
+            steering.note_handled(connection, _next_offsets([one]))
+        self._unsaid = True
+        self.publish()
+
+    def _handle(self, batch: Sequence[Arrived]) -> None:
         changes, words, letters = self._map(batch)
         with begin(self._engine) as connection:
             state = State(connection, self._shop, self._clock.now())
@@ -101,6 +118,7 @@ class Batches:
             released = gate.release(state, prefix=self._prefix, origin=self._origin)
             steering.say(connection, self._origin, letters)
             steering.note_handled(connection, _next_offsets(batch))
+        self._begun |= {seen.system for seen in changes}  # Only now: a batch that failed has noted nothing.
         self._unsaid = self._unsaid or bool(released or letters)
         self.publish()
         for one in batch:
@@ -133,7 +151,6 @@ class Batches:
         for seen in changes:
             if seen.system not in self._begun and seen.system != COUNTERPOINT:
                 outcomes.begun(state, seen.system, seen.at)
-                self._begun.add(seen.system)
         current = mirror.take(changes, state)
         customers.take(_of(current, COUNTERPOINT, "AR_CUST"), state)
         for word in words:
@@ -167,15 +184,9 @@ class Batches:
                         words.append(msgspec.json.decode(one.value, type=self._words[one.topic]))
                 elif one.value is not None:  # Debezium's tombstone follows a deletion that was told already.
                     changes.append(self._seen(one))
-                self._dead_in_a_row = 0
-            except (Rejected, msgspec.MsgspecError, ValueError) as error:
-                self._dead_in_a_row += 1
+            except (Rejected, msgspec.MsgspecError, ValueError, ArithmeticError) as error:
                 _log.error("dead letter", topic=one.topic, offset=one.offset, why=str(error))
                 letters.append(dead_letter(one, str(error), prefix=self._prefix, at=self._clock.now()))
-        if self._dead_in_a_row > IN_A_ROW_MAX:
-            raise Broken(
-                f"{self._dead_in_a_row} dead letters in a row, the last on {batch[-1].topic}: do versions fit?"
-            )
         return changes, words, letters
 
     def _seen(self, one: Arrived) -> Seen:

@@ -21,10 +21,12 @@ def take(batch: Iterable[Seen], state: State) -> None:
     for seen in batch:
         if isinstance(seen.body, Document):
             found = read_marker(seen.body.marker, state.shop.prefixes)
-            if found and seen.body.doc_type == ORDER_TYPE:
+            # A clerk may type a purchase order's number that looks like ours: the store must be ours too.
+            ours = found is not None and seen.body.store_no == state.shop.sites[found[0]].store
+            if found and ours and seen.body.doc_type == ORDER_TYPE:
                 _enter(state, seen.body, seen.position, *found)
-        elif not state.shop.orders_commit_stock:
-            _released(state, seen.key)
+        else:
+            _left(state, seen.key, seen.position)
 
 
 def _enter(state: State, document: Document, position: int, store: str, order_id: str) -> None:
@@ -52,9 +54,24 @@ def _link_account(state: State, store: str, order_id: str, buyer: OurId) -> None
         links.make(state.connection, "customer", store, order.account_id, buyer, "document")
 
 
-def _released(state: State, doc_id: str) -> None:
-    """End what an order held once its document has left the open ones; only where documents commit no stock."""
+def _left(state: State, doc_id: str, position: int) -> None:
+    """Note that an order's document has left the open ones, posted perhaps before it was ever read.
+
+    Where documents commit stock, the item's figures of this reading or a later one hold what became of it; where they
+    do not, it holds nothing any more.
+    """
     ours = links.find(state.connection, "order", COUNTERPOINT, doc_id)
-    if ours is not None:
-        store, _, order_id = ours.partition("/")
+    if ours is None:
+        return
+    store, _, order_id = ours.partition("/")
+    if state.shop.orders_commit_stock:
+        state.items |= set(reservations.document_seen(state.connection, store, order_id, position, ""))
+    else:
         state.items |= set(reservations.end(state.connection, store, order_id, "released"))
+
+
+def answered(state: State, doc_id: str) -> None:
+    """Note an answer that named a document: it may have been seen to leave before we knew whose it was."""
+    position = records.gone_at(state.connection, COUNTERPOINT, "PS_DOC_HDR", doc_id)
+    if position is not None:
+        _left(state, doc_id, position)

@@ -71,10 +71,11 @@ def prepare(batches: Batches, *, engine: Any, servers: str, group: str, instance
             handled = steering.handled_offsets(connection)
         client.remove_group_members(group, [MemberToRemove(group_instance_id=instance)])
         committed = client.list_group_offsets(group).get(group, {})
-        back = {
-            TopicPartition(topic, part): OffsetAndMetadata(at, "", -1)
-            for (topic, part), at in handled.items()
-            if topic in batches.topics and _offset(committed.get(TopicPartition(topic, part))) > at
+        ours = {part: _offset(offset) for part, offset in committed.items() if part.topic in batches.topics}
+        back = {  # What the database has never handled begins at the beginning: it may be a new or an older one.
+            part: OffsetAndMetadata(handled.get((part.topic, part.partition), 0), "", -1)
+            for part, offset in ours.items()
+            if offset > handled.get((part.topic, part.partition), 0)
         }
         if back:  # The database was restored from a backup: what came after it is handled again.
             _rewind(client, group, back)

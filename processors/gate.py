@@ -5,7 +5,7 @@ Continuous tasks are released in the flow's own transaction, the others by their
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -24,8 +24,9 @@ from schemas.commands import Body, Command
 from schemas.names import COUNTERPOINT
 from schemas.topics import WORK, WORK_NOW
 
-IN_FLIGHT_MAX = 500  # Commands on their way to all targets together; more would only grow old on the topic.
+IN_FLIGHT_MAX = 500  # Commands on their way to one target; more would only grow old on the topic.
 TIMERS_AT_ONCE = 200
+SILENCE = timedelta(seconds=60)  # A consumer says every few seconds that it lives, but not within a long round.
 _log = log.get("gate")
 
 
@@ -35,7 +36,12 @@ def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, 
     Gives how many went out.
     """
     links.lock(state.connection, ["gate"])
-    rows = wanted.releasable(state.connection, _open_tasks(state, due), at=state.now, most=_room(state))
+    tasks, flying = _open_tasks(state, due), wanted.in_flight(state.connection)
+    rows: list[Row[Any]] = []
+    for system in sorted({system for system, _ in state.shop.tasks}):  # Each has room of its own: one that is away
+        own = [task for task in tasks if task[0] == system]  # keeps what it has on its way, and holds nobody up.
+        most = max(0, IN_FLIGHT_MAX - flying.get(system, 0))
+        rows += wanted.releasable(state.connection, system, own, at=state.now, most=most)
     if not rows:
         return 0
     wanted.mark_sent(state.connection, rows, at=state.now)
@@ -45,15 +51,14 @@ def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, 
     return len(rows)
 
 
-def _room(state: State) -> int:
-    return max(0, IN_FLIGHT_MAX - sum(wanted.in_flight(state.connection).values()))
-
-
 def _open_tasks(state: State, due: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Give the tasks whose rows may go out now."""
     if not steering.master_is_on(state.connection):
         return []
-    settings, down = steering.tasks(state.connection), steering.down(state.connection, "consumer")
+    settings, down = (
+        steering.tasks(state.connection),
+        steering.down(state.connection, "consumer", since=state.now - SILENCE),
+    )
 
     def is_open(task: tuple[str, str]) -> bool:
         setting = settings.get(task, Task())
@@ -91,7 +96,7 @@ def _command(state: State, row: Row[Any], prefix: str) -> Message:
 
 def tick(state: State, *, prefix: str, origin: str) -> int:
     """Do what is due by the clock: expired leases, drift, schedules; then let out what may go. Gives how many went."""
-    down = steering.down(state.connection, "consumer")
+    down = steering.down(state.connection, "consumer", since=state.now - SILENCE)
     answering = sorted({system for system, _ in state.shop.tasks} - down)
     expired = wanted.return_expired(state.connection, answering, before=state.now - state.shop.lease)
     if expired:

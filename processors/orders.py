@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -35,8 +36,11 @@ def decide(state: State) -> None:
 
 
 def _decide(state: State, store: str, order_id: str) -> None:
-    found = records.read(state.connection, store, "orders", [order_id], Order)
-    order, site = found.get(order_id), state.shop.sites[store]
+    site = state.shop.sites.get(store)
+    if site is None:
+        return  # A store that was taken out of the shop's file.
+    links.lock(state.connection, [f"order:{store}/{order_id}"])  # Before the reading: two workers may be at it.
+    order = records.read(state.connection, store, "orders", [order_id], Order).get(order_id)
     row = (COUNTERPOINT, ORDERS, f"{store}/{order_id}")
     if order is None:
         _give_up(state, row, "the order was deleted in the store")
@@ -57,9 +61,13 @@ def _is_from_before(state: State, store: str, placed_at: datetime) -> bool:
 
 def _reserve(state: State, store: str, order: Order) -> None:
     """Hold what the order takes, until its document is counted in Counterpoint's own figures."""
-    held = documents.takes_stock(order)
-    reservations.hold(state.connection, store, order.key, held)
-    state.items |= held.keys()
+    row = (COUNTERPOINT, ORDERS, f"{store}/{order.key}")
+    standing = wanted.rows(state.connection, [row]).get(row)
+    held = (
+        {} if _was_dropped(standing) else documents.takes_stock(order)
+    )  # What a person has dropped stands elsewhere by now.
+    let_go = reservations.hold(state.connection, store, order.key, held)
+    state.items |= held.keys() | set(let_go)
 
 
 def _give_up(state: State, row: Row, why: str) -> None:
@@ -73,7 +81,7 @@ def _give_up(state: State, row: Row, why: str) -> None:
         reviews.open_review(state.connection, "order-cancelled", row[2], message, {"marker": marker})
         return
     if standing is not None:
-        wanted.set_state(state.connection, row, "dropped", why)
+        wanted.withdraw(state.connection, row, why)
     state.items |= set(reservations.end(state.connection, store, order_id, "cancelled"))
     reviews.settle(state.connection, "order", row[2])
     reviews.settle(state.connection, "order-customer", row[2])
@@ -83,36 +91,45 @@ def _want(state: State, site: Site, order: Order, row: Row) -> None:
     """Want the order's document, unless it is on its way or there already."""
     standing = wanted.rows(state.connection, [row]).get(row)
     if standing is not None and standing.state in {"sent", "done", "held", "rejected"}:
-        body = msgspec.json.decode(standing.body, type=PlaceDocument)
-        if body.order_hash != documents.fingerprint(order):
-            message = "the order was changed in the store after its document was placed: bring the document up to date"
-            reviews.open_review(state.connection, "order-edited", row[2], message, {"marker": body.marker})
-        return
+        return _watch_edit(state, standing.body, order, row)
+    if _was_dropped(standing):
+        return None
     items = records.items(state.connection, {line.sku for line in order.lines if line.sku})
     composed = documents.compose(order, site, items, "")
     if isinstance(composed, Hold):
         reviews.open_review(state.connection, "order", row[2], composed.why, {}, waits_for=composed.waits_for)
-        return
+        return None
     reviews.settle(state.connection, "order", row[2])
     buyer = _buyer(state, site, order, row)
     if buyer is None:
-        return
+        return None
     cust_no = links.remote(state.connection, "customer", COUNTERPOINT, buyer)
     if cust_no is None:
-        create = _creation(order)
-        wanted.want(
-            state.connection,
-            [
-                Want(system=COUNTERPOINT, task=CUSTOMERS, key=f"email:{create.email}", body=create),
-                Want(system=row[0], task=row[1], key=row[2], body=composed, blocked_by=f"customer:{buyer}"),
-            ],
-            at=state.now,
-        )
-        return
+        wants = [Want(system=row[0], task=row[1], key=row[2], body=composed, blocked_by=f"customer:{buyer}")]
+        # He is created under the e-mail of the order that began it; another one of his may have another, or none.
+        if order.email and links.find(state.connection, "customer", links.UNDER_WAY, order.email) == buyer:
+            create = _creation(order)
+            wants.append(Want(system=COUNTERPOINT, task=CUSTOMERS, key=f"email:{create.email}", body=create))
+        wanted.want(state.connection, wants, at=state.now)
+        return None
     document = msgspec.structs.replace(composed, cust_no=cust_no)
     wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=document)], at=state.now)
     if links.find(state.connection, "order", site.store_id, order.key) is not None:
         wanted.mark_done(state.connection, row, at=state.now, note="its document is there")
+    return None
+
+
+def _watch_edit(state: State, wanted_body: str, order: Order, row: Row) -> None:
+    """Find an order that was changed after its document was on its way: for a person."""
+    body = msgspec.json.decode(wanted_body, type=PlaceDocument)
+    if body.order_hash != documents.fingerprint(order):
+        message = "the order was changed in the store after its document was placed: bring the document up to date"
+        reviews.open_review(state.connection, "order-edited", row[2], message, {"marker": body.marker})
+
+
+def _was_dropped(standing: Any) -> bool:
+    """Say whether a person has dropped the order: final, whatever the store says later."""
+    return standing is not None and standing.state == "dropped" and bool(standing.hash)
 
 
 def _creation(order: Order) -> CreateCustomer:

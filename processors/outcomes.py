@@ -4,7 +4,7 @@ from datetime import datetime
 
 from counterflow import log
 from counterflow.state import links, records, reviews, steering, wanted
-from processors import customers
+from processors import customers, documents
 from processors.orders import CUSTOMERS, ORDERS
 from processors.shop import State
 from schemas.names import COUNTERPOINT, OurId
@@ -37,6 +37,7 @@ def take_outcome(outcome: Outcome, state: State) -> None:
         ours = links.find(state.connection, "order", store, order_id) or OurId(outcome.key)
         links.make(state.connection, "order", store, order_id, ours, "created")
         links.make(state.connection, "order", COUNTERPOINT, outcome.remote["doc_id"], ours, "created")
+        documents.answered(state, outcome.remote["doc_id"])
 
 
 def _ask_for_buyers(state: State, outcome: Outcome) -> None:
@@ -93,12 +94,7 @@ def _decide(state: State, review: str, decision: str, by: str) -> None:
         _log.warning("no such review", kind=kind)
         return
     if kind == "refused":
-        system, task, row_key = key.split("/", 2)
-        row = (system, task, row_key)
-        if decision == AGAIN:
-            wanted.set_state(state.connection, row, "ready", "sent again by a person")
-        elif decision == DROP:
-            wanted.set_state(state.connection, row, "dropped", "dropped by a person")
+        _decide_refused(state, key, decision)
     if kind in {"order", "order-customer"}:
         store, _, order_id = key.partition("/")
         buyer = links.find(state.connection, "buyer", store, order_id)
@@ -106,6 +102,17 @@ def _decide(state: State, review: str, decision: str, by: str) -> None:
         if kind == "order-customer" and buyer is not None and waits:
             customers.know(state, buyer, decision, "person")
         state.orders.add((store, order_id))
+
+
+def _decide_refused(state: State, key: str, decision: str) -> None:
+    system, task, row_key = key.split("/", 2)
+    if decision == AGAIN:
+        wanted.set_state(state.connection, (system, task, row_key), "ready", "sent again by a person")
+    elif decision == DROP:
+        wanted.set_state(state.connection, (system, task, row_key), "dropped", "dropped by a person")
+        if task == ORDERS:
+            store, _, order_id = row_key.partition("/")
+            state.orders.add((store, order_id))
 
 
 def begun(state: State, system: str, at: datetime) -> None:

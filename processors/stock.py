@@ -71,6 +71,8 @@ def decide(state: State) -> None:
         own = _shelves(shelves.get(number, []))
         still = _end_committed(state, number, own, held.get(number, []))
         for store, product in products.get(number, []):
+            if store not in state.shop.shelves:
+                continue  # A store that was taken out of the shop's file.
             want = _want(state, store, product, own, still)
             wants.append(want)
             there[(want.system, want.task, want.key)] = product

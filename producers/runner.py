@@ -12,7 +12,7 @@ import msgspec
 
 from counterflow import log
 from counterflow.clock import Clock
-from counterflow.errors import Broken, Transient
+from counterflow.errors import Broken, Rejected, Transient
 from counterflow.kafka import Message, Publisher, cloud_event
 from counterflow.metrics import CAPTURED, POLL, RESETS, UP
 from counterflow.retry import ROW
@@ -56,11 +56,11 @@ class Runner:
                 position = reading.position  # Never used again, published or not.
                 self._publish(reading, cursor)
                 self._source.confirm(reading)
-            except Transient as error:
+            except (Transient, Rejected) as error:  # A page refused as a whole is the source's trouble, no record's.
                 failures += 1
                 self._log.warning("waiting", why=str(error))
                 self._heartbeat(up=False, note=str(error))
-                self._clock.sleep(min(2.0, error.retry_after_s or ROW.delay_s(failures) or 2.0))
+                self._clock.sleep(min(2.0, _wait_s(error, failures)))
                 continue
             except Broken as error:
                 self._heartbeat(up=False, note=str(error))
@@ -149,3 +149,8 @@ class Runner:
             )
         except Transient as error:
             self._log.warning("heartbeat not sent", why=str(error))
+
+
+def _wait_s(error: Transient | Rejected, failures: int) -> float:
+    asked = error.retry_after_s if isinstance(error, Transient) else None
+    return asked or ROW.delay_s(failures) or 2.0

@@ -70,7 +70,8 @@ class StorePoller:
         self._poll_at = self._sweep_at = float("-inf")
         self._more: set[str] = set()  # Lists whose last page was full.
         self._pages: dict[str, int] = {}
-        self._pending: list[tuple[str, str, bytes]] = []  # Known once the reading is published.
+        self._unpublished = False
+        self._pending: list[tuple[str, str, bytes | None]] = []  # Known once the reading is published.
 
     def look_again(self) -> None:
         """Poll at once: hooks may have been lost."""
@@ -79,6 +80,11 @@ class StorePoller:
     def poll(self, cursor: str | None, position: int) -> Reading:
         """Follow hints, list what changed, sweep a page; whatever of it is due. See ports.Source."""
         state: dict[str, str] = msgspec.json.decode(cursor) if cursor else {}
+        if self._unpublished:  # The last reading failed half-way or was not taken: all of it is read again.
+            self._sweep, self._sweep_at, self._poll_at = None, float("-inf"), float("-inf")
+            self._more.clear()
+            self._pages.clear()
+        self._unpublished = True
         now = self._clock.monotonic()
         busy = bool(self._more) or self._sweep is not None
         wait_s = 0.0 if busy else min(WAIT_S, max(0.0, self._poll_at - now))
@@ -108,11 +114,14 @@ class StorePoller:
         """Remember what was published, and let the hints go."""
         for entity, number, digest in self._pending:
             known = self._known[entity]
+            if digest is None:
+                known.pop(number, None)
+                continue
             known[number] = digest
             known.move_to_end(number)
             if entity == "orders" and len(known) > ORDERS_KNOWN_MAX:
                 known.popitem(last=False)
-        self._pending = []
+        self._pending, self._unpublished = [], False
         self._hints.confirm()
 
     def _follow(self, hints: Sequence[Hint], position: int) -> list[Read]:
@@ -196,7 +205,7 @@ class StorePoller:
             if row is not None:
                 reads += self._publishable(entity, [row], position)
             else:
-                self._known[entity].pop(number, None)
+                self._pending.append((entity, number, None))
                 reads.append(self._read(entity, number, None, position))
         return reads
 

@@ -108,23 +108,25 @@ class KafkaHints:
     """Hints as the receiver wrote them, wherever it runs. See store_poller.Hints."""
 
     def __init__(self, consumer: KafkaConsumer) -> None:
-        self._consumer, self._taken = consumer, False
+        self._consumer = consumer
+        self._open: list[Hint] = []  # Taken and not yet published: given again until they are.
+        self._taken = False
 
     def take(self, wait_s: float) -> list[Hint]:
         """Give what has come; waits at most so long."""
         batches = self._consumer.poll(timeout_ms=int(wait_s * 1000))
         self._taken = self._taken or bool(batches)
-        found = []
         for messages in batches.values():
             for message in messages:
                 try:
-                    found.append(msgspec.json.decode(message.value, type=Hint))
+                    self._open.append(msgspec.json.decode(message.value, type=Hint))
                 except (msgspec.MsgspecError, TypeError):
                     continue  # Polling finds what an unreadable hint named.
-        return found
+        return list(self._open)
 
     def confirm(self) -> None:
         """Commit what was taken. Not committed, it only comes again."""
+        self._open = []
         if not self._taken:
             return
         try:

@@ -48,7 +48,7 @@ class Wrong(Trouble):
 
 def doctor(config: Config, clock: Clock) -> list[Check]:
     """Look at everything that the file names."""
-    return [*_broker(config), *_counterpoint(config, clock), *_stores(config, clock)]
+    return [*look_at_broker(config), *look_at_counterpoint(config, clock), *look_at_stores(config, clock)]
 
 
 def _check(what: str, look: Look) -> Check:
@@ -58,7 +58,9 @@ def _check(what: str, look: Look) -> Check:
         return Check(what=what, ok=False, says=str(error))
 
 
-def _broker(config: Config) -> Iterator[Check]:
+def look_at_broker(config: Config) -> Iterator[Check]:
+    """Look at Kafka and the state database."""
+
     def topics() -> str:
         client = kafka.admin(config.kafka.servers)
         try:
@@ -85,7 +87,8 @@ def _state_database(config: Config) -> str:
     return f"PostgreSQL {version}"
 
 
-def _counterpoint(config: Config, clock: Clock) -> Iterator[Check]:
+def look_at_counterpoint(config: Config, clock: Clock) -> Iterator[Check]:
+    """Look at Counterpoint's database and REST server."""
     from counterflow.systems.counterpoint.client import CounterpointClient
 
     yield _check("Counterpoint's database", lambda: _columns(config))
@@ -164,7 +167,8 @@ def _offset(there: datetime, clock: Clock) -> str:
     return f"{seconds:+.1f} s from ours"
 
 
-def _stores(config: Config, clock: Clock) -> Iterator[Check]:
+def look_at_stores(config: Config, clock: Clock) -> Iterator[Check]:
+    """Look at each web store."""
     from counterflow.systems.woocommerce.client import WooClient
 
     for name, store in config.stores.items():

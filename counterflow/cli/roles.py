@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from counterflow import kafka, log, pages
 from counterflow.clock import Clock, SystemClock
 from counterflow.config import Config, Store
-from counterflow.errors import Transient
+from counterflow.errors import Transient, Trouble
 from counterflow.metrics import PAUSED
 from counterflow.retry import ROW
 from counterflow.systems.ports import Source, Target
@@ -128,7 +128,7 @@ def _watch_hooks(watch: "HookWatch", look_again: Callable[[], None], clock: Cloc
         try:
             if watch.mend():
                 look_again()
-        except Transient as error:
+        except Trouble as error:  # The store is polled all the same.
             log.get("hooks").warning("web hooks not checked", why=str(error))
             wait_s = 2.0
         clock.sleep(wait_s)

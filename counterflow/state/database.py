@@ -7,9 +7,9 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, InternalError, OperationalError
 
-from counterflow.errors import Broken, Transient
+from counterflow.errors import Broken, Rejected, Transient
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -48,6 +48,8 @@ def begin(engine: Engine) -> Iterator[Connection]:
             yield connection
     except (OperationalError, InterfaceError, InternalError) as error:
         raise Transient(f"state database: {_first_line(error)}") from error
+    except DataError as error:
+        raise Rejected(f"state database: {_first_line(error)}") from error
     except DBAPIError as error:
         if error.connection_invalidated or _code(error) in {"40001", "40P01", "55P03", "57014", "57P01"}:
             raise Transient(f"state database: {_first_line(error)}") from error

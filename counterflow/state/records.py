@@ -105,6 +105,14 @@ def read(connection: Connection, system: str, entity: str, keys: Iterable[str], 
     return {row.key: msgspec.json.decode(row.body, type=kind) for row in connection.execute(query)}
 
 
+def gone_at(connection: Connection, system: str, entity: str, key: str) -> int | None:
+    """Give the position of the reading that showed a record to be gone; None where it was not."""
+    query = select(record.c.position).where(
+        record.c.system == system, record.c.entity == entity, record.c.key == key, record.c.deleted
+    )
+    return connection.scalar(query)
+
+
 def customers_with_email(connection: Connection, email: str) -> list[Customer]:
     """Read Counterpoint's customers with an e-mail."""
     query = select(record.c.body).where(

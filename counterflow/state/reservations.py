@@ -21,13 +21,13 @@ class Held:
     document_location: str | None
 
 
-def hold(connection: Connection, store: str, order_id: str, quantities: Mapping[str, int]) -> None:
-    """Hold what an order takes: exactly this, unless its document is counted already."""
+def hold(connection: Connection, store: str, order_id: str, quantities: Mapping[str, int]) -> list[str]:
+    """Hold what an order takes: exactly this, unless its document is counted already. Gives the items let go."""
     own = (reservation.c.store == store) & (reservation.c.order_id == order_id)
     gone = delete(reservation).where(own, reservation.c.ended.is_(None), reservation.c.item_no.not_in(list(quantities)))
-    connection.execute(gone)
+    let_go = list(connection.execute(gone.returning(reservation.c.item_no)).scalars())
     if not quantities:
-        return
+        return let_go
     rows = [
         {"store": store, "order_id": order_id, "item_no": item, "quantity": count, "made_at": func.now()}
         for item, count in sorted(quantities.items())
@@ -40,6 +40,7 @@ def hold(connection: Connection, store: str, order_id: str, quantities: Mapping[
             where=reservation.c.ended.is_(None),
         )
     )
+    return let_go
 
 
 def document_seen(connection: Connection, store: str, order_id: str, position: int, location: str) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, select, tuple_
+from sqlalchemy import Connection, Row, delete, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from counterflow.kafka import Message, TopicState
@@ -100,9 +100,10 @@ def take_heartbeat(connection: Connection, beat: Heartbeat) -> None:
     )
 
 
-def down(connection: Connection, role: str) -> set[str]:
-    """Give the systems whose connection is down, as that role sees it."""
-    query = select(connections.c.system).where(connections.c.role == role, ~connections.c.up)
+def down(connection: Connection, role: str, *, since: datetime) -> set[str]:
+    """Give the systems whose connection is down, as that role sees it: said so, or not heard of `since` a moment."""
+    gone = or_(~connections.c.up, connections.c.seen_at < since)
+    query = select(connections.c.system).where(connections.c.role == role, gone)
     return set(connection.execute(query).scalars())
 
 

@@ -105,13 +105,23 @@ def set_state(connection: Connection, key: Key, state: str, note: str) -> None:
     connection.execute(update(wanted).where(match).values(state=state, note=note, blocked_by=None))
 
 
-def releasable(connection: Connection, tasks: Sequence[tuple[str, str]], *, at: datetime, most: int) -> list[Row[Any]]:
-    """Give the rows that may go out now, the oldest first, locked. Rows asked for by hand go in any case."""
+def withdraw(connection: Connection, key: Key, note: str) -> None:
+    """Put a row aside of which the facts say that nothing will come; wanted again, it goes out after all."""
+    match = and_(wanted.c.system == key[0], wanted.c.task == key[1], wanted.c.key == key[2])
+    values = {"state": "dropped", "note": note, "blocked_by": None, "hash": "", "done_hash": None}
+    connection.execute(update(wanted).where(match).values(values))
+
+
+def releasable(
+    connection: Connection, system: str, tasks: Sequence[tuple[str, str]], *, at: datetime, most: int
+) -> list[Row[Any]]:
+    """Give a system's rows that may go out now, the oldest first, locked; those asked for by hand in any case."""
     open_task = tuple_(wanted.c.system, wanted.c.task).in_(list(tasks)) if tasks else text("false")
     query = (
         select(wanted)
         .where(
             wanted.c.state == "ready",
+            wanted.c.system == system,
             or_(wanted.c.not_before.is_(None), wanted.c.not_before <= at),
             or_(wanted.c.now, open_task),
         )
@@ -136,6 +146,7 @@ def mark_sent(connection: Connection, released: Sequence[Row[Any]], *, at: datet
         [(one.system, one.task, one.key) for one in released]
     )
     values = {"state": "sent", "sent_version": wanted.c.version, "sent_at": at, "now": False, "not_before": None}
+    values["done_hash"] = None  # From here on nobody knows what the system has, until it answers.
     connection.execute(update(wanted).where(match).values(values))
 
 

@@ -90,5 +90,9 @@ class WooClient:
             raise Broken(
                 f"{self._name} refuses our key (HTTP {answer.status_code} {code}): check key, secret and its rights"
             )
+        if code == "rest_no_route":  # The plugin is off for an update, or the address is not the shop's.
+            raise Transient(
+                f"{self._name}: {what}: the store has no such route (rest_no_route); is WooCommerce active?"
+            )
         wrong = ", ".join((body.get("data") or {}).get("params") or []) if isinstance(body, dict) else ""
         raise Rejected(f"{self._name}: {what}: HTTP {answer.status_code} {code} {wrong}".rstrip())
