@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from counterflow import log
 from counterflow.clock import Clock
@@ -86,6 +86,12 @@ class Batches:
         """Learn the topics' epochs, before the first batch."""
         self._epochs = epochs
 
+    def begin_stores(self, connection: Connection) -> None:
+        """Note from when on each store's orders become documents: from the first start on that knew the store."""
+        for system in self._readers:
+            if system != COUNTERPOINT:
+                outcomes.begun(connection, system, self._clock.now().replace(microsecond=0))
+
     def handle(self, batch: Sequence[Arrived]) -> None:
         """Handle a batch, whole or not at all.
 
@@ -150,7 +156,7 @@ class Batches:
         """Run the flows over a batch: what was said, what changed, then what is to be decided again because of both."""
         for seen in changes:
             if seen.system not in self._begun and seen.system != COUNTERPOINT:
-                outcomes.begun(state, seen.system, seen.at)
+                outcomes.begun(state.connection, seen.system, seen.at)
         current = mirror.take(changes, state)
         customers.take(_of(current, COUNTERPOINT, "AR_CUST"), state)
         for word in words:
@@ -165,7 +171,8 @@ class Batches:
                     outcomes.take_request(word, state)
         stock.take_items(_of(current, COUNTERPOINT, "IM_ITEM"), state)
         stock.take_stock(_of(current, COUNTERPOINT, "IM_INV"), state)
-        documents.take(_of(current, COUNTERPOINT, "PS_DOC_HDR"), state)
+        read = _of(changes, COUNTERPOINT, "PS_DOC_HDR")
+        documents.take(mirror.first_and_last(read, _of(current, COUNTERPOINT, "PS_DOC_HDR")), state)
         stores = [seen for seen in current if seen.system != COUNTERPOINT]
         orders.take([seen for seen in stores if seen.entity == "orders"], state)
         stock.take_products([seen for seen in stores if seen.entity == "products"], state)

@@ -12,6 +12,7 @@ from processors.shop import State
 from schemas.names import COUNTERPOINT, OurId
 from schemas.records import Customer
 
+CUSTOMERS = "customers"
 SPACE = uuid.UUID("5f0c6c2e-5a0e-4b1c-9d43-6e1f2b7a9c10")
 
 
@@ -34,6 +35,11 @@ def settle(state: State, email: str) -> None:
     known = customers_with_email(state.connection, email)
     if len(known) == 1:
         know(state, ours, known[0].key, "e-mail")
+        # From now on the mirror finds him. Should the e-mail change there, it is nobody's again, not his.
+        links.drop(state.connection, "customer", links.UNDER_WAY, email)
+        creation = (COUNTERPOINT, CUSTOMERS, f"email:{email}")
+        wanted.mark_done(state.connection, creation, at=state.now, note="the customer is there")
+        reviews.settle(state.connection, "refused", "/".join(creation))
 
 
 def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:

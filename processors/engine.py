@@ -67,6 +67,7 @@ def prepare(batches: Batches, *, engine: Any, servers: str, group: str, instance
     try:
         seen = kafka.describe(client, batches.topics)
         with begin(engine) as connection:
+            batches.begin_stores(connection)
             batches.know_epochs(steering.epochs(connection, seen))
             handled = steering.handled_offsets(connection)
         client.remove_group_members(group, [MemberToRemove(group_instance_id=instance)])

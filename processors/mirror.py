@@ -22,3 +22,19 @@ def take(batch: Iterable[Seen], state: State) -> Sequence[Seen]:
     current = [seen for key, seen in sorted(newest.items()) if key not in known or known[key][0] <= seen.version]
     records.keep(state.connection, current)
     return current
+
+
+def first_and_last(batch: Iterable[Seen], current: Iterable[Seen]) -> Sequence[Seen]:
+    """Give the first reading in a batch that shows each record, before the newest one of it.
+
+    Where it counts when something first showed up, the newest message alone tells too little: a document may be
+    placed, changed and posted away within one batch.
+    """
+    newest = {seen.key: seen for seen in current}
+    first: dict[str, Seen] = {}
+    for seen in batch:
+        is_earlier = seen.key not in first or seen.version < first[seen.key].version
+        if seen.body is not None and seen.key in newest and is_earlier:
+            first[seen.key] = seen
+    pairs = [[first[key], seen] if key in first and first[key] is not seen else [seen] for key, seen in newest.items()]
+    return [seen for pair in pairs for seen in pair]

@@ -18,7 +18,7 @@ from schemas.commands import CreateCustomer, PlaceDocument
 from schemas.names import COUNTERPOINT, CustNo, OurId
 from schemas.records import Order
 
-ORDERS, CUSTOMERS = "orders", "customers"
+ORDERS, CUSTOMERS = "orders", customers.CUSTOMERS
 Row = tuple[str, str, str]
 
 
@@ -42,14 +42,17 @@ def _decide(state: State, store: str, order_id: str) -> None:
     links.lock(state.connection, [f"order:{store}/{order_id}"])  # Before the reading: two workers may be at it.
     order = records.read(state.connection, store, "orders", [order_id], Order).get(order_id)
     row = (COUNTERPOINT, ORDERS, f"{store}/{order_id}")
-    if order is None:
-        _give_up(state, row, "the order was deleted in the store")
+    if order is None:  # Deleted, or not read yet: its document may be heard of first.
+        if records.gone_at(state.connection, store, "orders", order_id) is not None:
+            _give_up(state, row, "the order was deleted in the store")
     elif not _is_from_before(state, store, order.placed_at):
         links.lock(state.connection, [f"email:{order.email}", f"account:{store}/{order.account_id}"])
-        _reserve(state, store, order)
         if documents.is_over(order):
             _give_up(state, row, f"the order is {order.status} in the store")
-        elif documents.is_due(order, site.when):
+            return
+        reviews.settle(state.connection, "order-cancelled", row[2])
+        _reserve(state, store, order)
+        if documents.is_due(order, site.when):
             _want(state, site, order, row)
 
 
@@ -71,20 +74,23 @@ def _reserve(state: State, store: str, order: Order) -> None:
 
 
 def _give_up(state: State, row: Row, why: str) -> None:
-    """Drop an order that nothing will come of; once its document is on its way, staff must cancel it there."""
+    """Drop an order that nothing will come of; once its document is on its way, staff must cancel it there.
+
+    Then it holds its goods until they are in Counterpoint's own figures, as any other order.
+    """
     store, _, order_id = row[2].partition("/")
     standing = wanted.rows(state.connection, [row]).get(row)
     has_document = links.find(state.connection, "order", store, order_id) is not None
-    if has_document or (standing is not None and standing.state in {"sent", "done"}):
+    if has_document or (standing is not None and standing.state in {"sent", "done", "held"}):
         marker = documents.marker_of(state.shop.prefixes[store], order_id)
         message = f"{why}; its document {marker} stands in Counterpoint: cancel it there, and give the deposit back"
         reviews.open_review(state.connection, "order-cancelled", row[2], message, {"marker": marker})
         return
-    if standing is not None:
+    if standing is not None and not _was_dropped(standing):
         wanted.withdraw(state.connection, row, why)
-    state.items |= set(reservations.end(state.connection, store, order_id, "cancelled"))
-    reviews.settle(state.connection, "order", row[2])
-    reviews.settle(state.connection, "order-customer", row[2])
+    state.items |= set(reservations.end(state.connection, store, order_id, reservations.CANCELLED))
+    for kind in ("order", "order-customer", "order-cancelled"):
+        reviews.settle(state.connection, kind, row[2])
 
 
 def _want(state: State, site: Site, order: Order, row: Row) -> None:
@@ -97,6 +103,8 @@ def _want(state: State, site: Site, order: Order, row: Row) -> None:
     items = records.items(state.connection, {line.sku for line in order.lines if line.sku})
     composed = documents.compose(order, site, items, "")
     if isinstance(composed, Hold):
+        if standing is not None:  # It was fine before: what waits to go out is not what the order says now.
+            wanted.withdraw(state.connection, row, composed.why)
         reviews.open_review(state.connection, "order", row[2], composed.why, {}, waits_for=composed.waits_for)
         return None
     reviews.settle(state.connection, "order", row[2])
@@ -105,18 +113,31 @@ def _want(state: State, site: Site, order: Order, row: Row) -> None:
         return None
     cust_no = links.remote(state.connection, "customer", COUNTERPOINT, buyer)
     if cust_no is None:
-        wants = [Want(system=row[0], task=row[1], key=row[2], body=composed, blocked_by=f"customer:{buyer}")]
-        # He is created under the e-mail of the order that began it; another one of his may have another, or none.
-        if order.email and links.find(state.connection, "customer", links.UNDER_WAY, order.email) == buyer:
-            create = _creation(order)
-            wants.append(Want(system=COUNTERPOINT, task=CUSTOMERS, key=f"email:{create.email}", body=create))
-        wanted.want(state.connection, wants, at=state.now)
-        return None
+        blocked = Want(system=row[0], task=row[1], key=row[2], body=composed, blocked_by=f"customer:{buyer}")
+        wanted.want(state.connection, [blocked], at=state.now)
+        return _want_customer(state, order, buyer, row)
+    reviews.settle(state.connection, "order-customer", row[2])
     document = msgspec.structs.replace(composed, cust_no=cust_no)
     wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=document)], at=state.now)
     if links.find(state.connection, "order", site.store_id, order.key) is not None:
         wanted.mark_done(state.connection, row, at=state.now, note="its document is there")
     return None
+
+
+def _want_customer(state: State, order: Order, buyer: OurId, row: Row) -> None:
+    """Want the customer whom an order waits for; where he was refused already, ask whose this order is, too."""
+    # He is created under the e-mail of the order that began it; another one of his may have another, or none.
+    if order.email and links.find(state.connection, "customer", links.UNDER_WAY, order.email) == buyer:
+        create = _creation(order)
+        key = (COUNTERPOINT, CUSTOMERS, f"email:{create.email}")
+        wanted.want(state.connection, [Want(system=key[0], task=key[1], key=key[2], body=create)], at=state.now)
+        made = wanted.rows(state.connection, [key])[key]
+        if made.state == "done":  # Of another time: the one who was made then has another e-mail by now.
+            wanted.reopen(state.connection, [key], at=state.now, note="nobody has this e-mail any more")
+        if made.state in {"held", "rejected"}:
+            reviews.open_review(state.connection, "order-customer", row[2], made.note or "", {})
+            return
+    reviews.settle(state.connection, "order-customer", row[2])
 
 
 def _watch_edit(state: State, wanted_body: str, order: Order, row: Row) -> None:
@@ -161,7 +182,6 @@ def _buyer(state: State, site: Site, order: Order, row: Row) -> OurId | None:
             waits_for = f"email:{order.email}" if candidates else None
             reviews.open_review(state.connection, "order-customer", row[2], why, facts, waits_for=waits_for)
             return None
-    reviews.settle(state.connection, "order-customer", row[2])
     links.make(state.connection, "buyer", site.store_id, order.key, buyer, how)
     if order.account_id is not None:
         links.make(state.connection, "customer", site.store_id, order.account_id, buyer, how)

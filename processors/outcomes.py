@@ -2,17 +2,20 @@
 
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from counterflow import log
 from counterflow.state import links, records, reviews, steering, wanted
+from counterflow.state.reviews import AGAIN, DROP
 from processors import customers, documents
 from processors.orders import CUSTOMERS, ORDERS
+from processors.rules.schedule import next_run
 from processors.shop import State
 from schemas.names import COUNTERPOINT, OurId
 from schemas.outcomes import Cursor, Heartbeat, Outcome
 from schemas.records import Customer
 from schemas.requests import DecideReview, QueueAll, Request, SetMaster, SetTask, SyncNow
 
-AGAIN, DROP = "again", "drop"
 _log = log.get("processors")
 
 
@@ -29,6 +32,8 @@ def take_outcome(outcome: Outcome, state: State) -> None:
         _ask_for_buyers(state, outcome)
     elif outcome.result in {"applied", "already"}:
         reviews.settle(state.connection, "refused", key)
+    elif outcome.task == ORDERS:  # Nothing was placed: what the store has said meanwhile may count again.
+        state.orders.add(_order(outcome.key))
     cust_no = outcome.remote.get("cust_no")
     if outcome.task == CUSTOMERS and outcome.system == COUNTERPOINT and cust_no:
         _made(state, outcome.key.removeprefix("email:"), cust_no)
@@ -73,9 +78,8 @@ def take_request(request: Request, state: State) -> None:
     match request.ask:
         case SetMaster(on=on):
             steering.put(state.connection, steering.MASTER, "on" if on else "off")
-        case SetTask(system=system, task=task, enabled=enabled, schedule=schedule):
-            steering.put_task(state.connection, system, task, steering.Task(enabled=enabled, schedule=schedule))
-            steering.set_timer(state.connection, "schedule", f"{system}/{task}", state.now)
+        case SetTask():
+            _set_task(state, request.ask)
         case SyncNow(system=system, task=task, key=key):
             wanted.ask_now(state.connection, (system, task, key), at=state.now)
         case QueueAll(system=system, task=task):
@@ -84,11 +88,30 @@ def take_request(request: Request, state: State) -> None:
             _decide(state, review, decision, request.by)
 
 
+def _order(key: str) -> tuple[str, str]:
+    store, _, order_id = key.partition("/")
+    return store, order_id
+
+
+def _set_task(state: State, ask: SetTask) -> None:
+    try:
+        next_run(ask.schedule, state.now)
+    except ValueError as error:  # It would stop the gate, at every tick.
+        _log.warning("schedule refused", system=ask.system, task=ask.task, why=str(error))
+        return
+    task = steering.Task(enabled=ask.enabled, schedule=ask.schedule)
+    steering.put_task(state.connection, ask.system, ask.task, task)
+    steering.set_timer(state.connection, "schedule", f"{ask.system}/{ask.task}", state.now)
+
+
 def _decide(state: State, review: str, decision: str, by: str) -> None:
     """Enter a person's decision. A review is named by its kind and key: "order-customer:north/1042"."""
     kind, _, key = review.partition(":")
     if kind == "order-customer" and not records.read(state.connection, COUNTERPOINT, "AR_CUST", [decision], Customer):
         _log.warning("decision refused: Counterpoint has no such customer", review=kind)
+        return
+    if kind == "order" and decision != DROP:  # Looked at again; what still does not fit still waits.
+        state.orders.add(_order(key))
         return
     if reviews.decide(state.connection, kind, key, decision, by) is None:
         _log.warning("no such review", kind=kind)
@@ -96,7 +119,7 @@ def _decide(state: State, review: str, decision: str, by: str) -> None:
     if kind == "refused":
         _decide_refused(state, key, decision)
     if kind in {"order", "order-customer"}:
-        store, _, order_id = key.partition("/")
+        store, order_id = _order(key)
         buyer = links.find(state.connection, "buyer", store, order_id)
         waits = buyer is not None and links.remote(state.connection, "customer", COUNTERPOINT, buyer) is None
         if kind == "order-customer" and buyer is not None and waits:
@@ -111,10 +134,9 @@ def _decide_refused(state: State, key: str, decision: str) -> None:
     elif decision == DROP:
         wanted.set_state(state.connection, (system, task, row_key), "dropped", "dropped by a person")
         if task == ORDERS:
-            store, _, order_id = row_key.partition("/")
-            state.orders.add((store, order_id))
+            state.orders.add(_order(row_key))
 
 
-def begun(state: State, system: str, at: datetime) -> None:
-    """Note when a store was first heard of: orders from before are not made documents again."""
-    steering.put_first(state.connection, f"begun:{system}", at.isoformat())
+def begun(connection: Connection, system: str, at: datetime) -> None:
+    """Note when a store was first known: orders from before are not made documents again."""
+    steering.put_first(connection, f"begun:{system}", at.isoformat())

@@ -54,6 +54,7 @@ def compare_rebuilt(made: Installation) -> list[str]:
         origin="rebuild",
         clock=SystemClock(),
     )
+    _copy_beginnings(grown, rebuilt)
     messages = _all_changes(config.kafka.servers, config.kafka.prefix, ["counterpoint", *config.stores])
     for start in range(0, len(messages), BATCH):
         batches.handle(messages[start : start + BATCH])
@@ -63,6 +64,15 @@ def compare_rebuilt(made: Installation) -> list[str]:
     grown.dispose()
     rebuilt.dispose()
     return differences
+
+
+def _copy_beginnings(grown: Engine, rebuilt: Engine) -> None:
+    """Let the rebuilt state know when each store was first known: no change says that."""
+    with grown.connect() as connection:
+        settings = connection.execute(text("SELECT key, value FROM setting WHERE key LIKE 'begun:%'")).all()
+    with begin(rebuilt) as connection:
+        for key, value in settings:
+            steering.put_first(connection, key, value)
 
 
 def _all_changes(servers: str, prefix: str, systems: Sequence[str]) -> list[Arrived]:

@@ -144,7 +144,7 @@ def products(connection: Connection, skus: Iterable[str]) -> dict[str, list[tupl
         record.c.entity == "products", record.c.sku.in_(sorted(set(skus))), ~record.c.deleted
     )
     found: dict[str, list[tuple[str, Product]]] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(query.order_by(record.c.system, record.c.key)):
         product = msgspec.json.decode(row.body, type=Product)
         found.setdefault(product.sku, []).append((row.system, product))
     return found

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from counterflow.state.tables import reservation
+
+CANCELLED = "cancelled"
+DOCUMENT = ""  # In place of an item: the first reading of the document itself, for an order that comes after it.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,36 +28,49 @@ class Held:
 def hold(connection: Connection, store: str, order_id: str, quantities: Mapping[str, int]) -> list[str]:
     """Hold what an order takes: exactly this, unless its document is counted already. Gives the items let go."""
     own = (reservation.c.store == store) & (reservation.c.order_id == order_id)
-    gone = delete(reservation).where(own, reservation.c.ended.is_(None), reservation.c.item_no.not_in(list(quantities)))
+    is_open = own & reservation.c.ended.is_(None) & (reservation.c.item_no != DOCUMENT)
+    gone = delete(reservation).where(is_open, reservation.c.item_no.not_in(list(quantities)))
     let_go = list(connection.execute(gone.returning(reservation.c.item_no)).scalars())
     if not quantities:
         return let_go
-    rows = [
-        {"store": store, "order_id": order_id, "item_no": item, "quantity": count, "made_at": func.now()}
-        for item, count in sorted(quantities.items())
-    ]
+    order = {"store": store, "order_id": order_id, "made_at": func.now()}
+    order |= _document_before_order(connection, store, order_id)
+    rows = [order | {"item_no": item, "quantity": count} for item, count in sorted(quantities.items())]
     statement = insert(reservation).values(rows)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[reservation.c.store, reservation.c.order_id, reservation.c.item_no],
-            set_={"quantity": statement.excluded.quantity},
-            where=reservation.c.ended.is_(None),
+            set_={"quantity": statement.excluded.quantity, "ended": None},
+            where=reservation.c.ended.is_(None) | (reservation.c.ended == CANCELLED),  # It stands again.
         )
     )
     return let_go
+
+
+def _document_before_order(connection: Connection, store: str, order_id: str) -> dict[str, Any]:
+    """Give the reading of a document that was seen before anything of its order was; nothing at an edit."""
+    query = select(reservation).where(reservation.c.store == store, reservation.c.order_id == order_id)
+    rows = list(connection.execute(query))
+    if len(rows) == 1 and rows[0].item_no == DOCUMENT:
+        return {"document_position": rows[0].document_position, "document_location": rows[0].document_location}
+    return {"document_position": None, "document_location": None}
 
 
 def document_seen(connection: Connection, store: str, order_id: str, position: int, location: str) -> list[str]:
     """Note the first reading that showed an order's document; gives the items it holds."""
     own = (reservation.c.store == store) & (reservation.c.order_id == order_id)
     first = {"document_position": position, "document_location": location or None}
+    row = {"store": store, "order_id": order_id, "item_no": DOCUMENT, "quantity": 0, "made_at": func.now()}
+    connection.execute(insert(reservation).values(row | first).on_conflict_do_nothing())
     connection.execute(update(reservation).where(own, reservation.c.document_position.is_(None)).values(first))
-    return list(connection.execute(select(reservation.c.item_no).where(own)).scalars())
+    items = select(reservation.c.item_no).where(own, reservation.c.item_no != DOCUMENT)
+    return list(connection.execute(items).scalars())
 
 
 def end(connection: Connection, store: str, order_id: str, how: str, items: Iterable[str] | None = None) -> list[str]:
     """End what an order holds, of some items or of all; gives the items."""
     match = (reservation.c.store == store) & (reservation.c.order_id == order_id) & reservation.c.ended.is_(None)
+    match &= reservation.c.item_no != DOCUMENT
     if items is not None:
         match &= reservation.c.item_no.in_(sorted(items))
     done = update(reservation).where(match).values(ended=how).returning(reservation.c.item_no)

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from counterflow.state.tables import log_entry, review
 from schemas.outcomes import Outcome
 
+AGAIN, DROP = "again", "drop"  # What a person may decide about anything that stands still.
 LEVELS = {
     "applied": "info",
     "already": "info",
@@ -26,7 +27,8 @@ def open_review(
 ) -> None:
     """Ask a person.
 
-    Asked already, the facts are brought up to date; decided already, it is asked again only if the message changed.
+    Asked already, the facts are brought up to date; settled by facts once, it is asked anew; decided by a person, only
+    if the message changed.
     """
     row = {"kind": kind, "key": key, "message": message, "body": msgspec.json.encode(body).decode(), "state": "open"}
     statement = upsert(review).values(row | {"waits_for": waits_for, "made_at": func.now()})
@@ -34,7 +36,7 @@ def open_review(
         statement.on_conflict_do_update(
             index_elements=[review.c.kind, review.c.key],
             set_={name: statement.excluded[name] for name in ("message", "body", "waits_for", "state")},
-            where=(review.c.state == "open") | (review.c.message != statement.excluded.message),
+            where=(review.c.state != "decided") | (review.c.message != statement.excluded.message),
         )
     )
 

@@ -103,7 +103,7 @@ reservation = Table(
     metadata,
     Column("store", Text, primary_key=True),
     Column("order_id", Text, primary_key=True),
-    Column("item_no", Text, primary_key=True),
+    Column("item_no", Text, primary_key=True),  # "" in the row that notes the document itself.
     Column("quantity", Integer, nullable=False),
     Column("document_position", BigInteger),  # The reading that first showed its document; None before.
     Column("document_location", Text),  # Where the document committed its lines.

@@ -96,7 +96,8 @@ def mark_done(connection: Connection, key: Key, *, at: datetime, note: str) -> N
     """Note that a system has what it should have, seen in the system itself. A row on its way waits for its answer."""
     match = and_(wanted.c.system == key[0], wanted.c.task == key[1], wanted.c.key == key[2])
     values = {"state": "done", "done_hash": wanted.c.hash, "done_at": at, "note": note, "blocked_by": None}
-    connection.execute(update(wanted).where(match, wanted.c.state.in_(("ready", "blocked"))).values(values))
+    open_states = ("ready", "blocked", "held", "rejected")
+    connection.execute(update(wanted).where(match, wanted.c.state.in_(open_states)).values(values))
 
 
 def set_state(connection: Connection, key: Key, state: str, note: str) -> None:
