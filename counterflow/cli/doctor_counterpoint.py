@@ -101,7 +101,7 @@ def _own(engine: Engine, table: Table, verbs: tuple[str, ...]) -> str:
     """Try statements that touch no row: they need the right and nothing else."""
     nothing = {
         "insert": insert(table).from_select(list(table.c), select(table).where(false())),
-        "update": update(table).where(false()).values({table.c[-1]: None}),
+        "update": update(table).where(false()).values({table.c.AT_UTC: None}),
         "delete": delete_from(table).where(false()),
     }
     try:

@@ -10,7 +10,7 @@ import pytest
 from counterflow.cli.installation import Installation
 from sandbox.remote import Remote
 from sandbox.shop import generate
-from tests.live.world import World, day_of
+from tests.live.world import World, day_of, ours
 
 SEED = 11
 # Those first that need no installation: two of them at once are more than a small machine likes.
@@ -23,17 +23,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
-    """Kafka, PostgreSQL and the sandbox in a folder of their own; it is kept where a test failed."""
+def open_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder that PostgreSQL's own user may enter; it is kept where a test failed.
+
+    Not one of pytest's: another session of pytest closes those to everybody else while we run.
+    """
     folder = Path(tempfile.mkdtemp(prefix="counterflow-live-"))
-    with Installation(seed=SEED, folder=folder, durable=False) as made:
-        yield made
+    yield folder
     if not request.session.testsfailed:
         shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
-def world(installation: Installation) -> Iterator[World]:
+def installation(open_folder: Path) -> Iterator[Installation]:
+    """Kafka, PostgreSQL and the sandbox."""
+    with Installation(seed=SEED, folder=open_folder / "shared", durable=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def started(installation: Installation) -> Iterator[World]:
     """The running pipeline, Master Sync on, once both stores show what the shop has."""
     shop = generate(SEED)
     with installation.pipeline() as pipeline:
@@ -41,3 +50,12 @@ def world(installation: Installation) -> Iterator[World]:
         pipeline.master_on()
         made.wait_until_right()
         yield made
+
+
+@pytest.fixture
+def world(started: World) -> World:
+    """The shared installation with its pipeline running, whatever the test before did to it."""
+    if not ours(started.made.folder):
+        started.pipeline.stop()
+        started.pipeline.start()
+    return started

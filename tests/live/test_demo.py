@@ -12,7 +12,9 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(420)]
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_demo_plays_a_day_and_ends_with_nothing_wrong_and_a_replay_that_changes_nothing(folder: Path) -> None:
+def test_the_demo_plays_a_day_and_ends_with_nothing_wrong_and_a_replay_that_changes_nothing(open_folder: Path) -> None:
+    folder = open_folder / "demo"
+    folder.mkdir()
     file = folder / "demo.json"
     words = ["demo", "--once", "--seed", "7", "--minutes", "0.7", "--json", str(file)]
     done = subprocess.run(

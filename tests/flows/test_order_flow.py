@@ -1,0 +1,310 @@
+"""changes.<store>.orders and Counterpoint's tables -> whose order it is, its document, or the question to a person."""
+
+import pytest
+
+from tests.flows import builders as b
+from tests.flows.builders import Row
+from tests.flows.pipeline import Pipeline
+
+
+def known(pipeline: Pipeline, *customers: Row) -> Pipeline:
+    """Let Counterpoint have mugs and some customers, and the stores be known."""
+    pipeline.take(
+        pipeline.there("north", "products", b.product(1, "MUG", 5)),
+        pipeline.there("south", "products", b.product(1, "MUG", 5)),
+        pipeline.here("IM_ITEM", b.item("MUG")),
+        pipeline.here("IM_INV", b.stock("MUG", 10)),
+        *(pipeline.here("AR_CUST", one) for one in customers),
+    )
+    return pipeline
+
+
+def test_an_order_becomes_one_document_of_the_customer_with_its_email(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "Ana@Example.com"))
+    pipeline.take(pipeline.there("north", "orders", b.order(42, "ana@example.com")))
+    body = pipeline.body_of("north/42")
+    assert (pipeline.state_of("north/42"), body["marker"], body["cust_no"], body["total"]) == (
+        "ready",
+        "N-42",
+        "C-1",
+        1000,
+    )
+
+
+def test_two_first_orders_of_one_person_from_two_stores_create_one_customer(pipeline: Pipeline) -> None:
+    known(pipeline).master(on=True)
+    went = pipeline.take(
+        pipeline.there("north", "orders", b.order(1, "cleo@example.com", customer_id=7)),
+        pipeline.there("south", "orders", b.order(1, "Cleo@example.com")),
+    )
+    (create,) = went
+    assert (create.task, create.key) == ("customers", "email:cleo@example.com")
+    assert {pipeline.state_of("north/1"), pipeline.state_of("south/1")} == {"blocked"}
+    documents = pipeline.take(pipeline.answer(create, "applied", cust_no="C-9"))
+    assert sorted((one.key, one.body.cust_no) for one in documents if one.task == "orders") == [  # type: ignore[union-attr]
+        ("north/1", "C-9"),
+        ("south/1", "C-9"),
+    ]
+
+
+def test_the_link_wins_when_the_email_was_changed_in_the_store(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"), b.customer("C-2", "new@example.com"))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", customer_id=7)))
+    pipeline.take(pipeline.there("north", "orders", b.order(2, "new@example.com", customer_id=7)))
+    assert (pipeline.buyer("north/1"), pipeline.buyer("north/2")) == ("C-1", "C-1")
+
+
+def test_a_guest_is_matched_by_email_at_every_order(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"), b.customer("C-2", "ben@example.com"))
+    for number, email in enumerate(("ana@example.com", "ben@example.com", "ANA@example.com"), 1):
+        pipeline.take(pipeline.there("north", "orders", b.order(number, email)))
+    assert [pipeline.buyer(f"north/{number}") for number in (1, 2, 3)] == ["C-1", "C-2", "C-1"]
+
+
+def test_an_email_that_a_created_customer_no_longer_has_is_nobodys(pipeline: Pipeline) -> None:
+    known(pipeline).master(on=True)
+    (create,) = pipeline.take(pipeline.there("north", "orders", b.order(1, "cleo@example.com")))
+    pipeline.take(pipeline.answer(create, "applied", cust_no="C-9"))
+    pipeline.take(pipeline.here("AR_CUST", b.customer("C-9", "cleo@example.com")))
+    pipeline.take(pipeline.here("AR_CUST", b.customer("C-9", "other@example.com")))
+    went = pipeline.take(pipeline.there("north", "orders", b.order(2, "cleo@example.com")))
+    assert [(one.task, one.key) for one in went] == [("customers", "email:cleo@example.com")]
+    assert (pipeline.buyer("north/1"), pipeline.buyer("north/2")) == ("C-9", None)
+
+
+def test_a_customer_who_shows_up_by_himself_need_not_be_created(pipeline: Pipeline) -> None:
+    known(pipeline)
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "cleo@example.com")))
+    pipeline.take(pipeline.here("AR_CUST", b.customer("C-9", "cleo@example.com")))
+    assert (pipeline.state_of("email:cleo@example.com"), pipeline.state_of("north/1")) == ("done", "ready")
+    assert pipeline.body_of("north/1")["cust_no"] == "C-9"
+
+
+TWINS = (b.customer("C-2", "ana@example.com", IS_ECOMM_CUST="N"), b.customer("C-3", "ana@example.com"))
+
+
+def test_several_customers_with_the_email_are_a_question(pipeline: Pipeline) -> None:
+    known(pipeline, *TWINS)
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com")))
+    assert pipeline.asked() == {"order-customer:north/1": "2 customers have the order's e-mail"}
+    assert pipeline.state_of("north/1") is None
+
+
+def test_a_person_says_whose_order_it_is(pipeline: Pipeline) -> None:
+    known(pipeline, *TWINS)
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", customer_id=7)))
+    pipeline.decide("order-customer:north/1", "C-99")  # Nobody: refused.
+    assert pipeline.state_of("north/1") is None
+    pipeline.decide("order-customer:north/1", "C-2")
+    pipeline.take(pipeline.there("north", "orders", b.order(2, "other@example.com", customer_id=7)))
+    assert (pipeline.body_of("north/1")["cust_no"], pipeline.buyer("north/2")) == ("C-2", "C-2")
+    assert pipeline.asked() == {}
+
+
+def test_a_shop_may_take_the_suggestion(pipeline: Pipeline) -> None:
+    settled = Pipeline(pipeline.engine, b.shop(sites={"takes_suggestion": True}))
+    known(settled, *TWINS)
+    settled.take(settled.there("north", "orders", b.order(1, "ana@example.com")))
+    assert (settled.buyer("north/1"), settled.asked()) == ("C-3", {})  # The one flagged e-commerce.
+
+
+@pytest.mark.parametrize("email", [None, "", "ana", "ana@"])
+def test_an_order_without_a_usable_email_is_held(pipeline: Pipeline, email: str | None) -> None:
+    known(pipeline)
+    pipeline.take(pipeline.there("north", "orders", b.order(1, email)))
+    assert (pipeline.state_of("north/1"), list(pipeline.asked())) == (None, ["order-customer:north/1"])
+
+
+def test_a_question_stays_open_while_its_order_changes(pipeline: Pipeline) -> None:
+    known(pipeline).master(on=True)
+    (create,) = pipeline.take(pipeline.there("north", "orders", b.order(1, "cleo@example.com")))
+    pipeline.take(pipeline.answer(create, "held", "the e-mail address is too long"))
+    refused = {
+        "order-customer:north/1": "the e-mail address is too long",
+        "refused:counterpoint/customers/email:cleo@example.com": "the e-mail address is too long",
+    }
+    assert pipeline.asked() == refused
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "cleo@example.com", number="1b")))
+    assert pipeline.asked() == refused
+    pipeline.take(pipeline.there("south", "orders", b.order(8, "cleo@example.com")))
+    assert "order-customer:south/8" in pipeline.asked()
+
+
+def test_a_person_says_whose_the_orders_are_when_no_customer_can_be_created(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    (create,) = pipeline.take(pipeline.there("north", "orders", b.order(1, "cleo@example.com")))
+    pipeline.take(pipeline.answer(create, "held", "the e-mail address is too long"))
+    (placed,) = pipeline.decide("order-customer:north/1", "C-1")
+    assert (placed.key, placed.body.cust_no) == ("north/1", "C-1")  # type: ignore[union-attr]
+
+
+def test_an_unknown_sku_holds_its_order_and_no_other_until_the_item_is_there(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"))
+    pipeline.take(
+        pipeline.there("north", "orders", b.order(1, "ana@example.com", b.line("MUG"), b.line("JUG"))),
+        pipeline.there("north", "orders", b.order(2, "ana@example.com")),
+    )
+    assert (pipeline.state_of("north/1"), pipeline.state_of("north/2")) == (None, "ready")
+    assert pipeline.asked() == {"order:north/1": "Counterpoint has no item 'JUG'; the order goes on when it has"}
+    pipeline.take(pipeline.here("IM_ITEM", b.item("JUG")))
+    assert (pipeline.state_of("north/1"), pipeline.asked()) == ("ready", {})
+
+
+def test_an_order_that_does_not_add_up_is_held_with_both_columns(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", total="10.01")))
+    assert pipeline.state_of("north/1") is None
+    assert pipeline.asked() == {
+        "order:north/1": "the order does not add up: lines 1000 + shipping and fees 0 + tax 0 = 1000, "
+        "but the shopper pays 1001 (minor units of USD)"
+    }
+
+
+def test_who_says_again_to_an_order_that_still_does_not_fit_is_asked_again(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", total="10.01")))
+    pipeline.decide("order:north/1", "again")
+    assert list(pipeline.asked()) == ["order:north/1"]
+
+
+def test_an_order_that_is_mended_in_the_store_goes_on(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", total="10.01")))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com")))
+    assert (pipeline.state_of("north/1"), pipeline.asked()) == ("ready", {})
+
+
+def test_an_order_that_no_longer_adds_up_does_not_go_out_as_it_was(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com")))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", total="10.01")))
+    assert (pipeline.master(on=True), list(pipeline.asked())) == ([], ["order:north/1"])
+    (placed,) = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com")))
+    assert placed.key == "north/1"
+
+
+@pytest.mark.parametrize("status", ["cancelled", "refunded", "failed", "trash"])
+def test_an_order_cancelled_before_its_import_is_dropped_and_its_goods_are_free(
+    pipeline: Pipeline, status: str
+) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", b.line("MUG", 3))))
+    assert pipeline.offered() == {"north": 7, "south": 7}
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", b.line("MUG", 3), status=status)))
+    assert (pipeline.state_of("north/1"), pipeline.offered()) == ("dropped", {"north": 10, "south": 10})
+    assert (pipeline.master(on=True), pipeline.asked()) == (pipeline.take(), {})
+
+
+def test_an_order_deleted_before_its_import_is_dropped_and_its_goods_are_free(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", b.line("MUG", 3))))
+    pipeline.take(pipeline.gone_there("north", "orders", 1))
+    assert (pipeline.state_of("north/1"), pipeline.offered()) == ("dropped", {"north": 10, "south": 10})
+
+
+def test_an_order_that_stands_again_is_placed_and_holds_its_goods_again(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"))
+    for status in ("processing", "cancelled", "processing"):
+        pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", status=status)))
+    assert (pipeline.state_of("north/1"), pipeline.offered()) == ("ready", {"north": 9, "south": 9})
+
+
+def test_an_order_cancelled_after_its_document_is_a_question(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    (placed,) = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com")))
+    pipeline.take(pipeline.answer(placed, "applied", doc_id="500", cust_no="C-1"))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", status="cancelled")))
+    assert (pipeline.state_of("north/1"), list(pipeline.asked())) == ("done", ["order-cancelled:north/1"])
+
+
+def test_an_order_cancelled_on_its_way_is_not_sent_again_when_it_did_not_work(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    (placed,) = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com")))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", status="cancelled")))
+    pipeline.take(pipeline.answer(placed, "waiting", "timed out"))
+    assert [one for one in pipeline.wait(300) if one.task == "orders"] == []
+    assert (pipeline.state_of("north/1"), pipeline.asked()) == ("dropped", {})
+
+
+def test_an_order_changed_after_its_document_is_a_question(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    (placed,) = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com")))
+    pipeline.take(pipeline.answer(placed, "applied", doc_id="500", cust_no="C-1"))
+    went = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", b.line("MUG", 2, "20.00"))))
+    assert ([one for one in went if one.task == "orders"], list(pipeline.asked())) == ([], ["order-edited:north/1"])
+
+
+def test_a_document_that_is_there_already_is_not_placed_again(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1")))
+    assert pipeline.asked() == {}  # Of the order itself nothing was heard yet.
+    went = pipeline.take(pipeline.there("north", "orders", b.order(1, "other@example.com")))
+    assert ([one for one in went if one.task == "orders"], pipeline.state_of("north/1")) == ([], "done")
+    assert pipeline.buyer("north/1") == "C-1"
+
+
+def test_what_a_person_dropped_stays_dropped(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    (placed,) = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com")))
+    pipeline.take(pipeline.answer(placed, "rejected", "no such pay code"))
+    pipeline.decide("refused:counterpoint/orders/north/1", "drop")
+    for status in ("processing", "cancelled", "processing"):
+        pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", status=status)))
+    assert (pipeline.state_of("north/1"), pipeline.offered()) == ("dropped", {"north": 10, "south": 10})
+
+
+def test_what_was_refused_is_sent_again_when_a_person_says_so(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    (placed,) = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com")))
+    pipeline.take(pipeline.answer(placed, "rejected", "no such pay code"))
+    assert pipeline.asked() == {"refused:counterpoint/orders/north/1": "no such pay code"}
+    (again,) = pipeline.decide("refused:counterpoint/orders/north/1", "again")
+    pipeline.take(pipeline.answer(again, "applied", doc_id="500", cust_no="C-1"))
+    assert (pipeline.state_of("north/1"), pipeline.asked()) == ("done", {})
+
+
+def test_orders_from_before_the_installation_are_not_placed(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"))
+    old = b.order(1, "ana@example.com", date_created_gmt="2026-01-04T12:00:00")
+    pipeline.take(pipeline.there("north", "orders", old))
+    assert (pipeline.state_of("north/1"), pipeline.offered()) == (None, {"north": 10, "south": 10})
+
+
+@pytest.mark.parametrize(
+    ("when", "status", "expected"),
+    [
+        pytest.param("placed", "pending", "ready", id="placed takes one that waits for its payment"),
+        pytest.param("paid", "on-hold", None, id="paid waits for the payment"),
+        pytest.param("paid", "processing", "ready", id="paid takes one that is paid"),
+        pytest.param("completed", "processing", None, id="completed waits for the shipment"),
+        pytest.param("completed", "completed", "ready", id="completed takes one that is shipped"),
+        pytest.param("placed", "checkout-draft", None, id="a draft is never taken"),
+    ],
+)
+def test_an_order_is_taken_when_the_store_says_so(
+    pipeline: Pipeline, when: str, status: str, expected: str | None
+) -> None:
+    waiting = Pipeline(pipeline.engine, b.shop(sites={"when": when}))
+    known(waiting, b.customer("C-1", "ana@example.com"))
+    waiting.take(waiting.there("north", "orders", b.order(1, "ana@example.com", status=status)))
+    assert waiting.state_of("north/1") == expected
+
+
+def test_a_store_that_left_the_shops_file_is_left_alone(pipeline: Pipeline) -> None:
+    known(pipeline)
+    pipeline.take(pipeline.there("south", "orders", b.order(1, "ana@example.com", b.line("JUG"))))
+    smaller = b.shop()
+    pipeline.shop = b.shop(
+        sites={},
+        shelves={"north": smaller.shelves["north"]},
+    )
+    pipeline.shop = type(smaller)(
+        sites={"north": smaller.sites["north"]},
+        shelves={"north": smaller.shelves["north"]},
+        orders_commit_stock=True,
+        lease=smaller.lease,
+        drift=smaller.drift,
+    )
+    pipeline.batches = pipeline.worker()
+    pipeline.take(pipeline.here("IM_ITEM", b.item("JUG")), pipeline.here("IM_INV", b.stock("MUG", 3)))
+    assert (pipeline.state_of("south/1"), pipeline.offered()) == (None, {"north": 2, "south": 10})

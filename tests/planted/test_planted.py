@@ -1,0 +1,40 @@
+"""Five bugs, planted one at a time into a copy of the tree: for each of them some test must fail."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDERS = ("consumers", "counterflow", "processors", "producers", "sandbox", "schemas", "tests", "deploy")
+FLOWS = "tests/flows/test_main_job.py::"
+BUGS = {
+    "commit-before-write": "tests/contracts/test_consumer_order.py",
+    "no-look-before-second-try": (
+        "tests/contracts/test_counterpoint_target.py::test_a_half_applied_document_is_found_and_not_placed_again"
+    ),
+    "email-before-link": FLOWS + "test_a_customer_who_changes_the_email_stays_the_same",
+    "allocation-forgets-the-other-store": FLOWS + "test_what_one_store_sells_no_store_offers",
+    "outbox-before-commit": FLOWS + "test_a_batch_whose_commit_fails_says_nothing_and_comes_again_whole",
+}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    ignored = shutil.ignore_patterns("__pycache__", "planted", "live", "vendor")
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("bug", "test"), BUGS.items(), ids=list(BUGS))
+def test_a_planted_bug_makes_a_test_fail(copy: Path, bug: str, test: str) -> None:
+    patch = ROOT / "tests" / "planted" / f"{bug}.patch"
+    subprocess.run(["git", "apply", str(patch)], cwd=copy, check=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", "pythonpath=.", test]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 1, f"{bug}: no test failed\n{done.stdout[-1500:]}{done.stderr[-500:]}"
+    assert "failed" in done.stdout, done.stdout[-1500:]
