@@ -70,7 +70,7 @@ class Stage(Publisher):
         self.happened.append("commit")
 
     def run(self) -> list[str]:
-        Runner(self, self, self, prefix="", clock=FakeClock(), stop=self.stop).run()  # type: ignore[arg-type]
+        Runner(self, self, self, prefix="", clock=FakeClock(), stop=self.stop).run()
         return [one for one in self.happened if one != "probe"]
 
     def results(self) -> list[tuple[int, str]]:
