@@ -175,7 +175,7 @@ def _buyer(state: State, site: Site, order: Order, row: Row) -> OurId | None:
         case Found(cust_no):
             buyer, how = customers.id_of(state, cust_no), "e-mail"
         case New(email):
-            buyer, how = customers.new_id(f"email/{email}/{order.placed_at.isoformat()}"), "created"
+            buyer, how = customers.new_id(f"order/{site.store_id}/{order.key}"), "created"
             links.make(state.connection, "customer", links.UNDER_WAY, email, buyer, how)
         case Unclear(why, candidates, _):
             facts = {"candidates": list(candidates)}

@@ -17,7 +17,7 @@ from processors.batch import Arrived, Batches
 from processors.shop import Shop
 from schemas.changes import Change, Source, encode_key
 from schemas.commands import Command
-from schemas.outcomes import DeadLetter, Heartbeat, Outcome
+from schemas.outcomes import Cursor, DeadLetter, Heartbeat, Outcome
 from schemas.requests import Ask, DecideReview, Request, SetMaster, SetTask, SyncNow
 from tests.flows.builders import Row, shop
 
@@ -125,6 +125,11 @@ class Pipeline:
         beat = Heartbeat(system=system, role="consumer", up=up, since=now, seen_at=now)
         return self.arrived("heartbeats", system.encode(), msgspec.json.encode(beat))
 
+    def cursor(self, system: str, entity: str) -> Arrived:
+        """A producer has read everything of an entity up to now."""
+        cursor = Cursor(system=system, entity=entity, position=self.next_position(), at=self.clock.now())
+        return self.arrived("cursors", entity.encode(), msgspec.json.encode(cursor))
+
     def request(self, ask: Ask) -> Arrived:
         """A person asks."""
         asked = Request(id=f"request-{next(self._requests)}", by="vera", at=self.clock.now(), ask=ask)
@@ -156,6 +161,10 @@ class Pipeline:
 
     def decide(self, review: str, decision: str) -> list[Command]:
         return self.take(self.request(DecideReview(review=review, decision=decision)))
+
+    def commands_out(self) -> list[Command]:
+        """Give every command that ever went out."""
+        return commands(self.broker.messages)
 
     # What is known afterwards.
 
