@@ -24,7 +24,7 @@ def set_up(*, role: str, as_json: bool, level: str = "info") -> None:
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # A logger kept by a module must not outlive the stream it writes to.
     )
     structlog.contextvars.bind_contextvars(role=role)
     handler = logging.StreamHandler(sys.stderr)

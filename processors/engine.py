@@ -14,10 +14,11 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import faust
 from faust.worker import Worker
@@ -25,6 +26,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
+from sqlalchemy import Connection
 
 from counterflow import kafka, log
 from counterflow.clock import Clock
@@ -33,7 +35,7 @@ from counterflow.metrics import BATCH
 from counterflow.retry import ROW
 from counterflow.state import steering
 from counterflow.state.database import begin
-from processors.batch import Arrived, Batches, broker_time
+from processors.batch import Arrived, broker_time
 
 BATCH_MAX = 500  # 50 give four fifths of the speed; the batch sizes itself, 1 when it is quiet.
 TICK_S = 0.25  # How late a timer may be.
@@ -52,7 +54,32 @@ class Patience:
 USUAL = Patience()
 
 
-def prepare(batches: Batches, *, engine: Any, servers: str, group: str, instance: str) -> None:
+class Work(Protocol):
+    """What the engine asks of `Batches`: tests put doubles in its place."""
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """What is read."""
+        ...
+
+    def begin_stores(self, connection: Connection) -> None:
+        """Note the stores, before the first batch."""
+        ...
+
+    def know_epochs(self, epochs: Mapping[str, int]) -> None:
+        """Learn the topics' epochs, before the first batch."""
+        ...
+
+    def handle(self, batch: Sequence[Arrived]) -> None:
+        """Handle a batch, whole or not at all."""
+        ...
+
+    def tick(self) -> None:
+        """Do what is due by the clock."""
+        ...
+
+
+def prepare(batches: Work, *, engine: Any, servers: str, group: str, instance: str) -> None:
     """Check the topics, learn their epochs, and rewind the group to what the database says was handled.
 
     Every topic is asked for before Faust starts: a topic that is missing then would never be read (the second wedge).
@@ -104,7 +131,7 @@ class Engine:
 
     def __init__(
         self,
-        batches: Batches,
+        batches: Work,
         *,
         servers: str,
         group: str,

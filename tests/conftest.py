@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from counterflow.state.server import EmbeddedServer, embedded
 from sandbox.broker import Broker
@@ -27,6 +28,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServe
     server = embedded(tmp_path_factory.mktemp("pg") / "data", durable=False)
     yield server
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> Iterator[None]:
+    """Let no test's log set-up reach the next one: its stream is closed by then."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -6,8 +6,20 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, false, insert, or_, select, update
-from sqlalchemy import delete as delete_from
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Engine,
+    Insert,
+    Table,
+    Update,
+    delete,
+    false,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from counterflow.cli.looks import Visit, Wrong, offset
 from counterflow.clock import Clock
@@ -97,18 +109,21 @@ def _own_tables(config: Config) -> list[tuple[Table, tuple[str, ...]]]:
     return [(sql.CLAIM, ("insert", "update")), cursor_or_queue[config.counterpoint.sql.source]]
 
 
-def _own(engine: Engine, table: Table, verbs: tuple[str, ...]) -> str:
-    """Try statements that touch no row: they need the right and nothing else."""
-    nothing = {
+def touching_nothing(table: Table) -> dict[str, Insert | Update | Delete]:
+    """Give a statement for each right that needs the right and touches no row."""
+    return {
         "insert": insert(table).from_select(list(table.c), select(table).where(false())),
         "update": update(table).where(false()).values({table.c.AT_UTC: None}),
-        "delete": delete_from(table).where(false()),
+        "delete": delete(table).where(false()),
     }
+
+
+def _own(engine: Engine, table: Table, verbs: tuple[str, ...]) -> str:
     try:
         with sql.writing(engine) as connection:
             connection.execute(select(table).where(false()))
             for verb in verbs:
-                connection.execute(nothing[verb])
+                connection.execute(touching_nothing(table)[verb])
     except Trouble as error:
         raise Wrong(f"{_plain(error)}; make it and grant SELECT, {', '.join(verbs).upper()} ({SQL_PAGE})") from error
     return f"is there; we may {', '.join(verbs)}"

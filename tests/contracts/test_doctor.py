@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 import yaml
 from sqlalchemy import create_engine, text
+from sqlalchemy.dialects.mssql import pyodbc as mssql
 from typer.testing import CliRunner
 
 from counterflow import kafka as brokers
 from counterflow.cli.doctor import doctor, lines
+from counterflow.cli.doctor_counterpoint import touching_nothing
 from counterflow.cli.looks import Check
 from counterflow.cli.main import app
 from counterflow.clock import FakeClock, SystemClock
 from counterflow.config import Config
 from counterflow.state.server import EmbeddedServer
+from counterflow.systems.counterpoint import sql
 from sandbox.counterpoint import documents
 from sandbox.server import Sandbox, Settings
 from schemas.topics import all_topics
@@ -240,3 +243,19 @@ def test_topics_with_another_number_of_partitions_are_named(box: Sandbox, kafka:
     client.close()
     says = {one.what: one for one in visit(box, kafka__servers=kafka, kafka__prefix=f"{prefix}x.")}
     assert "has 3 partitions, not 8" in says["Kafka topics"].says
+
+
+@pytest.mark.parametrize(
+    ("verb", "expected"),
+    [
+        ("insert", "INSERT INTO [USR_CF_CURSOR] ([TBL], [VER], [AT_UTC]) SELECT [USR_CF_CURSOR].[TBL], "),
+        ("update", "UPDATE [USR_CF_CURSOR] SET [AT_UTC]=? WHERE 0 = 1"),
+        ("delete", "DELETE FROM [USR_CF_CURSOR] WHERE 0 = 1"),
+    ],
+)
+def test_a_right_is_tried_by_a_statement_that_touches_no_row(verb: str, expected: str) -> None:
+    dialect = mssql.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+    text_there = str(touching_nothing(sql.CURSOR)[verb].compile(dialect=dialect))
+    assert " ".join(text_there.split()).startswith(expected)
+    assert text_there.endswith("WHERE 0 = 1")
+    assert "OUTPUT" not in text_there

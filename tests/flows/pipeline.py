@@ -189,7 +189,7 @@ class Pipeline:
 
     def asked(self) -> dict[str, str]:
         """Give what waits for a person: the message of each review."""
-        return dict(self.rows("SELECT kind || ':' || key, message FROM review WHERE state = 'open'"))  # type: ignore[arg-type]
+        return dict(self.rows("SELECT kind || ':' || key, message FROM review WHERE state = 'open'"))
 
     def buyer(self, order: str) -> str | None:
         """Give whose order it is in Counterpoint."""
@@ -199,7 +199,7 @@ class Pipeline:
             WHERE buyer.entity = 'buyer' AND buyer.system || '/' || buyer.remote_id = :order""",
             order=order,
         )
-        return found[0][0]
+        return None if found[0][0] is None else str(found[0][0])
 
     def letters(self) -> list[DeadLetter]:
         found = [one for one in self.broker.messages if one.topic == "deadletters"]

@@ -1,6 +1,7 @@
 """One installation and its running pipeline for all live tests that need them."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +29,10 @@ def open_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 
     Not one of pytest's: another session of pytest closes those to everybody else while we run.
     """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # Stopped, we stop what we started.
     folder = Path(tempfile.mkdtemp(prefix="counterflow-live-"))
     yield folder
+    signal.signal(signal.SIGTERM, before)
     if not request.session.testsfailed:
         shutil.rmtree(folder)
 

@@ -8,15 +8,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
-from typing import Any, cast
+from typing import Any
 
+from sqlalchemy import Connection
 from sqlalchemy import Engine as Database
 
 from counterflow import log
 from counterflow.clock import SystemClock
 from counterflow.errors import Broken, Transient
+from counterflow.state import steering
 from counterflow.state.database import begin, migrate, open_database
-from processors.batch import Arrived, Batches
+from processors.batch import Arrived
 from processors.engine import Engine, Patience, prepare
 
 
@@ -28,6 +30,9 @@ class Double:
         self._attempts = 0
         self.topics = [topic]
 
+    def begin_stores(self, connection: Connection) -> None:
+        """Take no notice."""
+
     def know_epochs(self, epochs: Mapping[str, int]) -> None:
         """Take no notice."""
 
@@ -36,11 +41,11 @@ class Double:
 
     def handle(self, batch: Sequence[Arrived]) -> None:
         """Do what each message says, and write all of them down."""
-        with begin(self._database) as connection:
-            connection.exec_driver_sql("SELECT 1")
         words = [(one.value or b"").decode() for one in batch]
-        for word in words:
-            self._obey(word)
+        with begin(self._database) as connection:
+            for word in words:
+                self._obey(word)
+            steering.note_handled(connection, {(one.topic, one.partition): one.offset + 1 for one in batch})
         with (self._folder / "handled").open("a") as file:
             file.write("".join(f"{word}\n" for word in words))
 
@@ -65,7 +70,7 @@ def main(given: Mapping[str, Any]) -> None:
     log.set_up(role="engine-alone", as_json=False)
     clock, folder = SystemClock(), Path(given["folder"])
     database = open_database(given["database"])
-    batches = cast(Batches, Double(folder, given["topic"], database))
+    batches = Double(folder, given["topic"], database)
     while True:
         try:
             migrate(database)

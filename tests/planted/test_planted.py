@@ -30,11 +30,21 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def run(copy: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", "pythonpath=.", *tests]
+    return subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=240, check=False)
+
+
 @pytest.mark.parametrize(("bug", "test"), BUGS.items(), ids=list(BUGS))
 def test_a_planted_bug_makes_a_test_fail(copy: Path, bug: str, test: str) -> None:
     patch = ROOT / "tests" / "planted" / f"{bug}.patch"
     subprocess.run(["git", "apply", str(patch)], cwd=copy, check=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", "pythonpath=.", test]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=240, check=False)
+    done = run(copy, test)
     assert done.returncode == 1, f"{bug}: no test failed\n{done.stdout[-1500:]}{done.stderr[-500:]}"
     assert "failed" in done.stdout, done.stdout[-1500:]
+
+
+def test_without_a_bug_the_copy_passes(copy: Path) -> None:
+    """Else the tests above might fail for being in a copy."""
+    done = run(copy, *BUGS.values())
+    assert done.returncode == 0, done.stdout[-1500:]
