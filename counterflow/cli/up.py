@@ -57,6 +57,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
         clock = SystemClock(self.stop)
+        self._end_orphans()
         try:
             while not self.stop.is_set():
                 changed = [self._look_after(child, clock.monotonic()) for child in self.children]
@@ -65,6 +66,15 @@ class Supervisor:
                 clock.sleep(0.2)
         finally:
             self._stop_all()
+
+    def _end_orphans(self) -> None:
+        """End what an earlier supervisor of this file left behind when it was killed alone."""
+        written = self.folder / "processes.json"
+        for child in json.loads(written.read_text()).values() if written.exists() else []:
+            line = Path(f"/proc/{child['pid']}/cmdline")
+            if child["pid"] and line.exists() and str(self.file).encode() in line.read_bytes():
+                _log.warning("ending a process that an earlier start left behind", pid=child["pid"])
+                os.kill(child["pid"], signal.SIGKILL)
 
     def _look_after(self, child: Child, now: float) -> bool:
         """Start a child that is not running, once its time has come; says whether anything changed."""

@@ -36,7 +36,7 @@ class EmbeddedServer:
             self._folder.mkdir(exist_ok=True)
             commands.initdb(self._folder)
         if not self._is_running():
-            self._port = _free_port()
+            self._port = self._port or _free_port()  # The same again after a stop: others know it by it.
             lines = {"port": str(self._port), "unix_socket_directories": f"'{_socket_folder(self._folder)}'"}
             lines |= {"listen_addresses": "'127.0.0.1'", "max_connections": "200"} | self._settings
             conf = "".join(f"{name} = {value}\n" for name, value in lines.items())
@@ -108,6 +108,7 @@ class _Commands:
         self._run("pg_ctl", "-D", str(folder), "-w", "-t", str(START_S_MAX), "-l", str(log), "start")
 
     def stop(self, folder: Path) -> None:
+        self._own(folder)  # Whoever closed the folders above it meanwhile has closed them to the server's user too.
         self._run("pg_ctl", "-D", str(folder), "-w", "-m", "fast", "stop")
 
     def _own(self, folder: Path) -> None:
