@@ -1,6 +1,8 @@
 """What all tests share: one PostgreSQL for a run (one for each xdist worker), one Kafka for the live ones."""
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +25,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """A PostgreSQL that forgets at a crash, and is fast."""
-    server = embedded(tmp_path_factory.mktemp("pg") / "data", durable=False)
+def postgres() -> Iterator[EmbeddedServer]:
+    """A PostgreSQL that forgets at a crash, and is fast.
+
+    Not in pytest's own folder: another session of pytest closes that to the server's user.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="counterflow-pg-"))
+    server = embedded(folder / "data", durable=False)
     yield server
     server.stop()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -128,8 +128,8 @@ class _Commands:
             extra_groups=None if self._user is None else [],
             cwd="/",
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
-            stderr=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if words[-1] == "start" else subprocess.PIPE,
+            stderr=subprocess.DEVNULL if words[-1] == "start" else subprocess.PIPE,
             timeout=2 * START_S_MAX,
             check=False,
         )
