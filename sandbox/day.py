@@ -122,7 +122,7 @@ class Day:
             lines = [{"sku": f"GONE{self.made}", "quantity": 1, "price": "9.99"}]
             self._place(store, person, expect="hold", lines=lines)
         elif kind == "no e-mail":
-            person.email = ""
+            person.email, person.expect = "", "hold"  # Whenever he comes again, too.
             self._place(store, person, expect="hold", guest=True)
         else:
             self._place(store, person, expect="hold", tamper={"total": "1234.56"})
