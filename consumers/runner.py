@@ -78,6 +78,7 @@ class Runner:
                 break
             except Transient as error:
                 self._log.warning("target paused", why=str(error))
+                self._be_silent(error)
                 self._wait_until_up(note=str(error))
             except Broken as error:
                 self._heartbeat(up=False, note=str(error))
@@ -125,6 +126,8 @@ class Runner:
     def _decode(self, message: Any) -> Command | None:
         try:
             command = msgspec.json.decode(message.value or b"", type=Command)
+            if command.system != self._target.system:
+                raise ValueError(f"for {command.system}, not for {self._target.system}")
             self._dead_in_a_row = 0
             return command
         except (msgspec.MsgspecError, ValueError) as error:
@@ -152,8 +155,15 @@ class Runner:
         key = f"{outcome.system}/{outcome.task}/{outcome.key}".encode()
         return Message(topic=OUTCOMES.named(self._prefix), key=key, value=msgspec.json.encode(outcome))
 
+    def _be_silent(self, error: Transient) -> None:
+        """Wait as long as the target asked for, and say meanwhile that we do."""
+        until = self._clock.monotonic() + (error.retry_after_s or 0.0)
+        while (left_s := until - self._clock.monotonic()) > 0 and not self._stop.is_set():
+            self._heartbeat(up=False, note=str(error))
+            self._clock.sleep(min(PROBE_S_MAX, left_s))
+
     def _wait_until_up(self, note: str = "") -> None:
-        """Probe until the target answers. The consumer stays in its group; it fetches nothing meanwhile."""
+        """Probe until the target answers. Nothing is fetched meanwhile."""
         PAUSED.labels(self._target.system).set(1)
         attempt = 0
         while not self._stop.is_set():
@@ -163,6 +173,7 @@ class Runner:
             except Transient as error:
                 attempt += 1
                 note = str(error)
+                self._be_silent(error)
             except Broken as error:
                 self._heartbeat(up=False, note=str(error))
                 raise

@@ -27,10 +27,12 @@ class StoreTarget:
     def apply(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Set the stock of some products in one batch. Absolute values: written twice is written once."""
         begun = self._clock.monotonic()
-        stock = [(one, one.body) for one in commands if isinstance(one.body, SetStock)]
-        others = [one for one in commands if not isinstance(one.body, SetStock)]
+        stock = [(one, one.body) for one in commands if isinstance(one.body, SetStock) and _may_be(one.body)]
+        able = {id(one) for one, _ in stock}
         outcomes = [
-            self._outcome(one, ("rejected", f"{self.system} cannot do {one.task}"), {}, begun) for one in others
+            self._outcome(one, ("rejected", f"{self.system} cannot do {one.task} of {one.reference}"), {}, begun)
+            for one in commands
+            if id(one) not in able
         ]
         if not stock:
             return outcomes
@@ -42,6 +44,8 @@ class StoreTarget:
                 return [*outcomes, self._outcome(stock[0][0], ("rejected", str(error)), {}, begun)]
             return [*outcomes, *(found for one, _ in stock for found in self.apply([one]))]
         except Transient as error:
+            if error.retry_after_s is not None:
+                raise  # The store asked for silence: not even a probe before that.
             self.probe()  # Raises when the store as a whole does not answer.
             return [*outcomes, *(self._outcome(one, ("waiting", str(error)), {}, begun) for one, _ in stock)]
         answers = {str(row.get("id")): row for row in rows}
@@ -67,6 +71,11 @@ class StoreTarget:
             took_s=round(self._clock.monotonic() - begun, 3),
             applied_at=self._clock.now(),
         )
+
+
+def _may_be(wanted: SetStock) -> bool:
+    """Say whether a store can have this product: its ids are numbers."""
+    return wanted.product_id.isdecimal() and wanted.product_id.isascii()
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Kafka: topics made up front, a producer that waits for the acknowledgement, consumers that commit by hand."""
 
+import threading
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from counterflow.errors import Broken, Transient
 from schemas.topics import DAY_MS, PARTITIONS, Topic
 
 CALL_MS = 30_000  # Every call to the broker ends within this.
+FIRST_ANSWER_MS = 5_000  # A broker that is there answers within this; whoever opens tries again.
 MESSAGE_BYTES_MAX = 8_388_608  # A product with pictures in its text has passed the usual one megabyte.
 ACK_S_MAX = 20.0  # Less than the engine's patience.
 RECONNECT_MS = 2_000  # A broker that is back is found within this; the client's own ceiling is half a minute.
@@ -51,7 +53,7 @@ def admin(servers: str) -> KafkaAdminClient:
         return KafkaAdminClient(
             bootstrap_servers=servers,
             request_timeout_ms=CALL_MS,
-            bootstrap_timeout_ms=5_000,
+            bootstrap_timeout_ms=FIRST_ANSWER_MS,
             client_id="counterflow-admin",
         )
     except KafkaError as error:
@@ -99,12 +101,13 @@ def describe(client: KafkaAdminClient, names: Iterable[str]) -> list[TopicState]
 
 
 class Publisher:
-    """A producer that answers only when the broker has acknowledged everything. One thread uses it."""
+    """A producer that answers only when the broker has acknowledged everything. Threads may share it."""
 
     def __init__(self, servers: str, *, client_id: str) -> None:
         self._servers, self._client_id = servers, client_id
         self.works = False  # Whether the last publishing was acknowledged.
         self._producer: KafkaProducer | None = None
+        self._lock = threading.Lock()  # Web hooks come at the same time: one producer for them all.
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Publish all of them, in order, and return when all are acknowledged.
@@ -130,26 +133,28 @@ class Publisher:
             raise Transient(f"Kafka: {len(messages)} messages not acknowledged ({error!r})") from error
 
     def _open(self) -> KafkaProducer:
-        if self._producer is None:
-            self._producer = KafkaProducer(
-                bootstrap_servers=self._servers,
-                client_id=self._client_id,
-                acks="all",
-                enable_idempotence=True,  # Retries inside the client neither repeat nor reorder.
-                linger_ms=0,
-                request_timeout_ms=10_000,
-                delivery_timeout_ms=15_000,
-                max_block_ms=10_000,
-                bootstrap_timeout_ms=5_000,
-                max_request_size=MESSAGE_BYTES_MAX,
-                reconnect_backoff_max_ms=RECONNECT_MS,
-            )
-        return self._producer
+        with self._lock:
+            if self._producer is None:
+                self._producer = KafkaProducer(
+                    bootstrap_servers=self._servers,
+                    client_id=self._client_id,
+                    acks="all",
+                    enable_idempotence=True,  # Retries inside the client neither repeat nor reorder.
+                    linger_ms=0,
+                    request_timeout_ms=10_000,
+                    delivery_timeout_ms=15_000,
+                    max_block_ms=10_000,
+                    bootstrap_timeout_ms=FIRST_ANSWER_MS,
+                    max_request_size=MESSAGE_BYTES_MAX,
+                    reconnect_backoff_max_ms=RECONNECT_MS,
+                )
+            return self._producer
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self._producer is not None:
+        with self._lock:
             producer, self._producer = self._producer, None
+        if producer is not None:
             producer.close(timeout=0)
 
 
@@ -181,6 +186,7 @@ def consumer(servers: str, topics: Sequence[str], *, group: str, most: int = 500
             auto_offset_reset="earliest",
             max_poll_records=most,
             request_timeout_ms=CALL_MS,
+            bootstrap_timeout_ms=FIRST_ANSWER_MS,
             reconnect_backoff_max_ms=RECONNECT_MS,
         )
     except KafkaError as error:
@@ -195,7 +201,15 @@ def read_whole(servers: str, topic: str) -> dict[str, Any]:
     Raises:
         Transient: The broker did not answer in time.
     """
-    reader = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, request_timeout_ms=CALL_MS)
+    try:
+        reader = KafkaConsumer(
+            bootstrap_servers=servers,
+            enable_auto_commit=False,
+            request_timeout_ms=CALL_MS,
+            bootstrap_timeout_ms=FIRST_ANSWER_MS,
+        )
+    except KafkaError as error:
+        raise Transient(f"Kafka at {servers} does not answer ({error!r}); is the broker up?") from error
     try:
         parts = [TopicPartition(topic, number) for number in sorted(reader.partitions_for_topic(topic) or ())]
         reader.assign(parts)

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import hmac
 import threading
-from json import JSONDecodeError, loads
+from json import loads
 
 import msgspec
 import uvicorn
@@ -71,11 +71,11 @@ class Receiver:
             return PlainTextResponse("not of interest")
         try:
             number = loads(body)["id"]
-        except (JSONDecodeError, UnicodeDecodeError):
-            return self._refuse(400, "the body is not JSON")
         except (KeyError, TypeError):
             return self._refuse(400, "the body has no id")
-        if isinstance(number, bool) or not isinstance(number, int):
+        except (ValueError, RecursionError):  # No JSON, no UTF-8, a number of thousands of digits, a bottomless list.
+            return self._refuse(400, "the body is not JSON")
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             return self._refuse(400, "the id is not a number")
         return Hint(entity=ENTITIES[resource], id=str(number), event=event, received_at=self._clock.now())
 
@@ -109,7 +109,8 @@ class KafkaHints:
 
     def __init__(self, consumer: KafkaConsumer) -> None:
         self._consumer = consumer
-        self._open: list[Hint] = []  # Taken and not yet published: given again until they are.
+        # Taken and not yet published: given again until they are. A doubled hint is one.
+        self._open: dict[tuple[str, str], Hint] = {}
         self._taken = False
 
     def take(self, wait_s: float) -> list[Hint]:
@@ -119,14 +120,16 @@ class KafkaHints:
         for messages in batches.values():
             for message in messages:
                 try:
-                    self._open.append(msgspec.json.decode(message.value, type=Hint))
-                except (msgspec.MsgspecError, TypeError):
+                    hint = msgspec.json.decode(message.value, type=Hint)
+                except (msgspec.MsgspecError, TypeError, ValueError):
                     continue  # Polling finds what an unreadable hint named.
-        return list(self._open)
+                if hint.id.isdecimal() and hint.id.isascii():
+                    self._open[hint.entity, hint.id] = hint
+        return list(self._open.values())
 
     def confirm(self) -> None:
         """Commit what was taken. Not committed, it only comes again."""
-        self._open = []
+        self._open = {}
         if not self._taken:
             return
         try:

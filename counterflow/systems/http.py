@@ -116,7 +116,7 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
     """Read Retry-After, seconds or a date; None where there is none or it cannot be read."""
     if not header:
         return None
-    if header.strip().isdigit():
+    if header.strip().isdecimal():
         return min(WAIT_S_MAX, float(header))
     try:
         at = parsedate_to_datetime(header)
@@ -127,6 +127,8 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
 
 
 def _never_connected(error: requests.RequestException) -> bool:
-    """Say whether the request cannot have left: the connection was refused."""
+    """Say whether the request cannot have left: there was no connection."""
+    if isinstance(error, requests.ConnectTimeout):
+        return True
     said = repr(error)
     return any(sign in said for sign in ("NewConnectionError", "NameResolutionError", "Connection refused"))

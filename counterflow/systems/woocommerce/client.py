@@ -35,8 +35,9 @@ class WooClient:
 
     def version(self) -> str:
         """Ask for the store's version: also the question that tells whether it answers and knows us."""
-        body = self._checked(self._session.read(f"{BASE}/system_status"), "GET system_status")
-        return str(body.get("environment", {}).get("version", "unknown"))
+        what = "GET system_status"
+        body = self._row(self._checked(self._session.read(f"{BASE}/system_status"), what), what)
+        return str((body.get("environment") or {}).get("version", "unknown"))
 
     def date(self) -> str:
         """Give the Date header of an answer: the store's own clock; "" where there is none."""
@@ -44,48 +45,61 @@ class WooClient:
 
     def page(self, resource: str, **query: Any) -> list[Row]:
         """Give one page of a list, at most PAGE rows; a short one is the last (W-82)."""
-        rows: list[Row] = self._checked(
-            self._session.read(f"{BASE}/{resource}", per_page=query.pop("per_page", PAGE), **query), f"GET {resource}"
-        )
-        return rows
+        answer = self._session.read(f"{BASE}/{resource}", per_page=query.pop("per_page", PAGE), **query)
+        return self._rows(self._checked(answer, f"GET {resource}"), f"GET {resource}")
+
+    def pages(self, resource: str, **query: Any) -> int:
+        """Say how many pages of PAGE rows a list has (W-80)."""
+        answer = self._session.read(f"{BASE}/{resource}", per_page=PAGE, **query)
+        self._checked(answer, f"GET {resource}")
+        count = answer.headers.get("X-WP-TotalPages", "")
+        if not count.isdigit():
+            raise Transient(f"{self._name}: GET {resource}: no X-WP-TotalPages; does a cache stand before the store?")
+        return int(count)
 
     def one(self, resource: str, number: str) -> Row | None:
         """Give one row by id; None where the store says that there is none (W-27)."""
         answer = self._session.read(f"{BASE}/{resource}/{number}")
-        if answer.status_code == 404 and "invalid_id" in answer.text:
+        what = f"GET {resource}/{number}"
+        if answer.status_code == 404 and _code(self._json(answer, what)).endswith("invalid_id"):
             return None
-        row: Row = self._checked(answer, f"GET {resource}/{number}")
+        row = self._row(self._checked(answer, what), what)
         return None if row.get("status") == "trash" else row
 
     def batch(self, resource: str, update: Sequence[Mapping[str, Any]]) -> list[Row]:
         """Change several rows; each answer is the row, or holds an `error` in its place (W-84)."""
         assert len(update) <= PAGE
         body = {"update": list(update)}
-        answer = self._checked(self._session.write("POST", f"{BASE}/{resource}/batch", body), f"POST {resource}/batch")
-        rows: list[Row] = answer.get("update", [])
-        return rows
+        what = f"POST {resource}/batch"
+        answer = self._row(self._checked(self._session.write("POST", f"{BASE}/{resource}/batch", body), what), what)
+        return self._rows(answer.get("update", []), what)
 
     def create(self, resource: str, body: Mapping[str, Any]) -> Row:
         """Create one row."""
-        row: Row = self._checked(self._session.write("POST", f"{BASE}/{resource}", body), f"POST {resource}")
-        return row
+        what = f"POST {resource}"
+        return self._row(self._checked(self._session.write("POST", f"{BASE}/{resource}", body), what), what)
 
     def change(self, resource: str, number: str, body: Mapping[str, Any]) -> Row:
         """Change one row."""
-        path = f"{BASE}/{resource}/{number}"
-        row: Row = self._checked(self._session.write("PUT", path, body), f"PUT {resource}/{number}")
-        return row
+        what = f"PUT {resource}/{number}"
+        return self._row(self._checked(self._session.write("PUT", f"{BASE}/{resource}/{number}", body), what), what)
 
-    def _checked(self, answer: requests.Response, what: str) -> Any:
-        """Give the answer's body, or say what its error means; by code, never by text (W-21)."""
+    def _json(self, answer: requests.Response, what: str) -> Any:
         try:
-            body = answer.json()
+            return answer.json()
         except requests.JSONDecodeError as error:
             text = f"{self._name}: {what}: HTTP {answer.status_code}, no JSON; is the address the shop's?"
             raise Transient(text, unknown=not what.startswith("GET")) from error
+
+    def _checked(self, answer: requests.Response, what: str) -> Any:
+        """Give the answer's body, or say what its error means; by code, never by text (W-21)."""
+        if 300 <= answer.status_code < 400:  # Followed, a POST would become a GET.
+            text = f"{self._name}: {what}: HTTP {answer.status_code}, a redirect; write the shop's final address"
+            raise Transient(text)
+        body = self._json(answer, what)
         if answer.status_code < 400:
             return body
-        code = str(body.get("code", "")) if isinstance(body, dict) else ""
+        code = _code(body)
         if answer.status_code in {401, 403}:
             raise Broken(
                 f"{self._name} refuses our key (HTTP {answer.status_code} {code}): check key, secret and its rights"
@@ -94,5 +108,21 @@ class WooClient:
             raise Transient(
                 f"{self._name}: {what}: the store has no such route (rest_no_route); is WooCommerce active?"
             )
-        wrong = ", ".join((body.get("data") or {}).get("params") or []) if isinstance(body, dict) else ""
+        data = body.get("data") if isinstance(body, dict) else None
+        wrong = ", ".join((data.get("params") if isinstance(data, dict) else None) or [])
         raise Rejected(f"{self._name}: {what}: HTTP {answer.status_code} {code} {wrong}".rstrip())
+
+    def _rows(self, body: Any, what: str) -> list[Row]:
+        """Give a list of rows. A plugin or a cache may answer 200 with something else."""
+        if isinstance(body, list) and all(isinstance(row, dict) and "id" in row for row in body):
+            return body
+        raise Transient(f"{self._name}: {what}: not a list of rows; is the address the shop's?")
+
+    def _row(self, body: Any, what: str) -> Row:
+        if isinstance(body, dict):
+            return body
+        raise Transient(f"{self._name}: {what}: not a row; is the address the shop's?")
+
+
+def _code(body: Any) -> str:
+    return str(body.get("code", "")) if isinstance(body, dict) else ""

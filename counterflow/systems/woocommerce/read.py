@@ -5,7 +5,7 @@ Line totals come net of tax and after every discount, coupons too (W-61): a coup
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -48,7 +48,7 @@ def read(entity: str, row: bytes) -> Record:
         return mapping(values)
     except KeyError as error:
         raise Rejected(f"WooCommerce {entity} {values.get('id')}: no field {error.args[0]}") from error
-    except (TypeError, ValueError, AttributeError, InvalidOperation) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise Rejected(f"WooCommerce {entity} {values.get('id')}: {error!r}") from error
 
 
