@@ -16,12 +16,14 @@ from sqlalchemy import Connection, Engine
 from counterflow import log
 from counterflow.clock import Clock
 from counterflow.errors import Broken, Held, Rejected, Transient
-from counterflow.systems.counterpoint import sql, write
+from counterflow.systems.counterpoint import read, sql, write
 from counterflow.systems.counterpoint.client import CounterpointClient
 from counterflow.systems.counterpoint.dialects import app_lock
-from schemas.commands import Command, CreateCustomer, PlaceDocument, SetStock
+from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer, PlaceDocument, SetStock
 from schemas.names import COUNTERPOINT
 from schemas.outcomes import Outcome
+from schemas.profiles import of_profile, unlike
+from schemas.records import Customer
 
 AT_ONCE = 4  # Commands carried out side by side; a shop's server is a small one.
 Remote = dict[str, str]
@@ -55,21 +57,26 @@ class CounterpointTarget:
 
     def _apply(self, command: Command) -> Outcome:
         begun = self._clock.monotonic()
+        remote: Remote = {}
+        record: Customer | None = None
+        exchange: dict[str, Any] = {}
         try:
             match command.body:
                 case CreateCustomer():
                     result, remote, exchange = self._have_customer(command.body)
+                case ChangeCustomer():
+                    result, record, exchange = self._change_customer(command.body)
                 case PlaceDocument():
                     result, remote, exchange = self._have_document(command.body)
-                case SetStock():
-                    raise Rejected("Counterpoint's stock is never written")
+                case SetStock() | CreateAccount():
+                    raise Rejected(f"Counterpoint cannot do {command.task}")
             message = ""
         except Held as error:
-            result, remote, exchange, message = "held", {}, {}, str(error)
+            result, message = "held", str(error)
         except Rejected as error:
-            result, remote, exchange, message = "rejected", {}, {}, str(error)
+            result, message = "rejected", str(error)
         except Transient as error:
-            result, remote, exchange, message = "waiting", {}, {}, str(error)
+            result, message = "waiting", str(error)
         return Outcome(
             system=command.system,
             task=command.task,
@@ -79,6 +86,7 @@ class CounterpointTarget:
             result=result,  # type: ignore[arg-type]
             message=message,
             remote=remote,
+            record=record,
             request=_raw(exchange.get("request")),
             response=_raw(exchange.get("response")),
             took_s=round(self._clock.monotonic() - begun, 3),
@@ -113,6 +121,30 @@ class CounterpointTarget:
             numbers = ", ".join(number for number, _ in known)
             raise Held(f"{len(known)} customers have this e-mail address by now: {numbers}")
         return known[0][0] if known else None
+
+    def _change_customer(self, wanted: ChangeCustomer) -> tuple[str, Customer, dict[str, Any]]:
+        """Have some columns of a customer so; nothing is written where he is not as he was decided on."""
+        with self._locked(f"customer-no:{wanted.remote_id}") as connection:
+            row, record = self._read_customer(connection, wanted.remote_id)
+            names = of_profile(wanted.fields)
+            if not unlike(wanted.fields, record, names):
+                return "already", record, {}
+            if unlike(wanted.decided_on, record, names):
+                return "differs", record, {}
+            fields = write.customer_changes(wanted.fields, row)
+            self._client.change_customer(wanted.remote_id, fields)
+            _, record = self._read_customer(connection, wanted.remote_id)
+        if unlike(wanted.fields, record, names):
+            raise Transient(f"customer {wanted.remote_id} was changed but is not seen so yet in the database")
+        return "applied", record, {"request": fields}
+
+    def _read_customer(self, connection: Connection, cust_no: str) -> tuple[Mapping[str, Any], Customer]:
+        row = sql.customer(connection, cust_no)
+        if row is None:
+            raise Rejected(f"customer {cust_no} is gone from Counterpoint: deleted, or merged into another")
+        record = read.read("AR_CUST", sql.row_json(row))
+        assert isinstance(record, Customer)
+        return row, record
 
     def _have_document(self, wanted: PlaceDocument) -> tuple[str, Remote, dict[str, Any]]:
         """Find the document with this marker, or place it; either way compare it with what is wanted."""

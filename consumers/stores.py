@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 
+from consumers.store_customers import Done, StoreCustomers
 from counterflow.clock import Clock
-from counterflow.errors import Rejected, Transient
+from counterflow.errors import Held, Rejected, Transient
 from counterflow.systems.woocommerce import write
 from counterflow.systems.woocommerce.client import WooClient
 from schemas.changes import NOTHING
-from schemas.commands import Command, SetStock
+from schemas.commands import ChangeCustomer, Command, CreateAccount, SetStock
 from schemas.outcomes import Outcome
 
 
@@ -19,12 +20,44 @@ class StoreTarget:
 
     def __init__(self, system: str, client: WooClient, *, clock: Clock) -> None:
         self.system, self._client, self._clock = system, client, clock
+        self._customers = StoreCustomers(system, client)
 
     def probe(self) -> None:
         """Ask the store for its version."""
         self._client.version()
 
     def apply(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+        """Carry out commands of different keys: stock in one batch, accounts one by one."""
+        about = [one for one in commands if isinstance(one.body, ChangeCustomer | CreateAccount)]
+        others = [one for one in commands if not isinstance(one.body, ChangeCustomer | CreateAccount)]
+        return [*(self._set_stock(others) if others else []), *(self._customer(one) for one in about)]
+
+    def _customer(self, command: Command) -> Outcome:
+        """Change or create one account."""
+        begun = self._clock.monotonic()
+        try:
+            match command.body:
+                case ChangeCustomer():
+                    done = self._customers.change(command.body)
+                case CreateAccount():
+                    done = self._customers.create(command.body)
+                case _:
+                    raise Rejected(f"{self.system} cannot do {command.task}")
+        except Held as error:
+            done = Done(result="held", message=str(error))
+        except Rejected as error:
+            done = Done(result="rejected", message=str(error))
+        except Transient as error:
+            if error.retry_after_s is not None:
+                raise  # The store asked for silence: not even a probe before that.
+            self.probe()  # Raises when the store as a whole does not answer.
+            done = Done(result="waiting", message=str(error))
+        outcome = self._outcome(command, (done.result, done.message), {}, begun)
+        return msgspec.structs.replace(
+            outcome, remote=done.remote, record=done.record, request=msgspec.Raw(msgspec.json.encode(done.request))
+        )
+
+    def _set_stock(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Set the stock of some products in one batch. Absolute values: written twice is written once."""
         begun = self._clock.monotonic()
         stock = [(one, one.body) for one in commands if isinstance(one.body, SetStock) and _may_be(one.body)]
@@ -42,7 +75,7 @@ class StoreTarget:
         except Rejected as error:  # The batch as a whole: each command alone, so that one is found out.
             if len(stock) == 1:
                 return [*outcomes, self._outcome(stock[0][0], ("rejected", str(error)), {}, begun)]
-            return [*outcomes, *(found for one, _ in stock for found in self.apply([one]))]
+            return [*outcomes, *(found for one, _ in stock for found in self._set_stock([one]))]
         except Transient as error:
             if error.retry_after_s is not None:
                 raise  # The store asked for silence: not even a probe before that.

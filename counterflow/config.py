@@ -5,7 +5,7 @@ that secrets need not stand in it. Unknown keys are refused by name.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -127,6 +127,22 @@ class StockRules(Part):
     buffers: dict[str, int] = {}  # Other safety stocks, by item number.
 
 
+ProfileField = Literal["email", "first_name", "last_name", "phone", "billing", "shipping", "marketing", "group"]
+
+
+class Customers(Part):
+    """How this store's accounts and Counterpoint's customers are kept the same (req-C1 to C11)."""
+
+    fields: list[ProfileField] = Field(default_factory=lambda: list(get_args(ProfileField)))
+    create: Literal["never", "after_order", "at_once"] = "never"  # Of those whom Counterpoint alone has.
+    adopt: Literal["by_hand", "after_purchase", "at_once"] = "after_purchase"  # Of those whom the store alone has.
+    matches: Literal["create", "hold"] = "create"  # Somebody who may be known already: list him, or wait.
+    away_days: int | None = Field(1095, gt=0)  # Who was not seen for longer is not mailed; null: everybody is.
+    walk_ins: list[str] = ["CASH"]  # Numbers that many people buy under.
+    per_hour: int = Field(60, gt=0)  # The store mails whom it creates: so many an hour, and so many a day.
+    per_day: int = Field(500, gt=0)
+
+
 class Store(Part):
     """One web store."""
 
@@ -146,6 +162,7 @@ class Store(Part):
     timeout_s: float = Field(30.0, gt=0)
     orders: Orders
     stock: StockRules
+    customers: Customers | None = None  # Without this part accounts and customers are left as they are.
 
 
 class Config(BaseSettings):
@@ -167,6 +184,7 @@ class Config(BaseSettings):
     stores: dict[StoreName, Store] = Field(min_length=1)
     log_format: Literal["console", "json"] = "console"
     lease_s: float = Field(60.0, gt=0)  # A command without an outcome for so long is sent again.
+    merge_wait_s: float = Field(120.0, gt=0)  # How long the traces of a merge in Counterpoint may take to show.
     drift_s: float = Field(15.0, gt=0)  # A store's own change of stock is given so long to be explained by an order.
 
     @model_validator(mode="after")

@@ -23,7 +23,7 @@ from counterflow.state import steering
 from counterflow.state.database import begin
 from counterflow.state.records import Seen
 from counterflow.systems.registry import Reader
-from processors import customers, documents, gate, mirror, orders, outcomes, stock
+from processors import accounts, customers, documents, gate, mirror, orders, outcomes, profiles, stock
 from processors.shop import Shop, State
 from schemas.changes import Change, decode_key
 from schemas.names import COUNTERPOINT
@@ -134,7 +134,9 @@ class Batches:
         """Do what is due by the clock. Raises as `handle`."""
         with begin(self._engine) as connection:
             state = State(connection, self._shop, self._clock.now())
-            released = gate.tick(state, prefix=self._prefix, origin=self._origin)
+            due = gate.due(state)
+            _decide(state)
+            released = gate.release(state, prefix=self._prefix, origin=self._origin, due=due)
             gate.measure(state)
         self._unsaid = self._unsaid or bool(released)
         self.publish()
@@ -159,6 +161,7 @@ class Batches:
                 outcomes.begun(state.connection, seen.system, seen.at)
         current = mirror.take(changes, state)
         customers.take(_of(current, COUNTERPOINT, "AR_CUST"), state)
+        profiles.take(current, state)
         for word in words:
             match word:
                 case Outcome():
@@ -176,8 +179,7 @@ class Batches:
         stores = [seen for seen in current if seen.system != COUNTERPOINT]
         orders.take([seen for seen in stores if seen.entity == "orders"], state)
         stock.take_products([seen for seen in stores if seen.entity == "products"], state)
-        orders.decide(state)
-        stock.decide(state)
+        _decide(state)
 
     def _map(self, batch: Sequence[Arrived]) -> tuple[list[Seen], list[Word], list[Message]]:
         """Read every message before the transaction; what cannot be read becomes a dead letter, the rest goes on."""
@@ -213,6 +215,14 @@ class Batches:
             position=change.source.position,
             at=one.at,
         )
+
+
+def _decide(state: State) -> None:
+    """Decide again what the batch, or the clock, has touched: orders first, their customers may need an account."""
+    orders.decide(state)
+    accounts.decide(state)
+    profiles.decide(state)
+    stock.decide(state)
 
 
 def _of(seen: Sequence[Seen], system: str, entity: str) -> list[Seen]:

@@ -56,12 +56,13 @@ def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:
 
 
 def id_of(state: State, cust_no: str) -> OurId:
-    """Give our id of a Counterpoint customer, made at the first time."""
-    ours = links.find(state.connection, "customer", COUNTERPOINT, cust_no)
+    """Give our id of a customer of the point of sale, made at the first time."""
+    pos = state.shop.pos
+    ours = links.find(state.connection, "customer", pos, cust_no)
     if ours is not None:
         return ours
-    made = new_id(f"counterpoint/{cust_no}")
-    links.make(state.connection, "customer", COUNTERPOINT, cust_no, made, "id")
+    made = new_id(f"{pos}/{cust_no}")
+    links.make(state.connection, "customer", pos, cust_no, made, "id")
     return made
 
 

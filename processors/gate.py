@@ -14,9 +14,9 @@ from sqlalchemy import Row
 from counterflow import log
 from counterflow.kafka import Message, cloud_event
 from counterflow.metrics import MASTER, RELEASED, REVIEWS, SYNC_LAG, WANTED
-from counterflow.state import links, reviews, steering, wanted
+from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.steering import Task
-from processors import stock
+from processors import accounts, merges, stock
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import CONTINUOUS, next_run
 from processors.shop import State
@@ -41,14 +41,35 @@ def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, 
     for system in sorted({system for system, _ in state.shop.tasks}):  # Each has room of its own: one that is away
         own = [task for task in tasks if task[0] == system]  # keeps what it has on its way, and holds nobody up.
         most = max(0, IN_FLIGHT_MAX - flying.get(system, 0))
-        rows += wanted.releasable(state.connection, system, own, at=state.now, most=most)
+        paced = [task for task in own if _is_paced(state, task)]  # The store mails whom it creates (W-36).
+        others = [task for task in own if task not in paced]
+        rows += wanted.releasable(state.connection, system, others, at=state.now, most=most)
+        for task in paced:
+            room = min(most, _room(state, system))
+            rows += wanted.releasable(state.connection, system, [task], at=state.now, most=room)
+    rows = list({(row.system, row.task, row.key): row for row in rows}.values())  # Those asked for by hand come twice.
     if not rows:
         return 0
+    mailed = [(row.system, row.key, row.body) for row in rows if _is_paced(state, (row.system, row.task))]
+    profiles.note_welcomes(state.connection, accounts.welcome_rows(state, mailed))
     wanted.mark_sent(state.connection, rows, at=state.now)
     steering.say(state.connection, origin, [_command(state, row, prefix) for row in rows])
     for row in rows:
         RELEASED.labels(row.system, row.task).inc()
     return len(rows)
+
+
+def _is_paced(state: State, task: tuple[str, str]) -> bool:
+    return task[0] in state.shop.customers and task[1] == CUSTOMERS
+
+
+def _room(state: State, store: str) -> int:
+    """Say how many customers a store may be told to create now: so many an hour, and so many a day (req-C2)."""
+    policy = state.shop.customers[store]
+    spans = ((policy.per_hour, timedelta(hours=1)), (policy.per_day, timedelta(days=1)))
+    return max(
+        0, min(most - profiles.welcomed_since(state.connection, store, state.now - span) for most, span in spans)
+    )
 
 
 def _open_tasks(state: State, due: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -94,22 +115,24 @@ def _command(state: State, row: Row[Any], prefix: str) -> Message:
     return Message(topic=topic, key=key.encode(), value=msgspec.json.encode(command), headers=headers)
 
 
-def tick(state: State, *, prefix: str, origin: str) -> int:
-    """Do what is due by the clock: expired leases, drift, schedules; then let out what may go. Gives how many went."""
+def due(state: State) -> list[tuple[str, str]]:
+    """Do what is due by the clock: expired leases, drift, merges, schedules. Gives the tasks whose time it is."""
     down = steering.down(state.connection, "consumer", since=state.now - SILENCE)
     answering = sorted({system for system, _ in state.shop.tasks} - down)
     expired = wanted.return_expired(state.connection, answering, before=state.now - state.shop.lease)
     if expired:
         _log.warning("no outcome within the lease, sent again", rows=expired)
-    due = []
+    found = []
     for timer in steering.claim_timers(state.connection, at=state.now, most=TIMERS_AT_ONCE):
         if timer.kind == stock.DRIFT:
             stock.check_drift(state, timer.key, datetime.fromisoformat(timer.body))
+        elif timer.kind == merges.MERGE:
+            merges.judge(state, timer.key, timer.body)
         elif timer.kind == "schedule":
             system, _, task = timer.key.partition("/")
-            due.append((system, task))
+            found.append((system, task))
             _set_schedule(state, system, task)
-    return release(state, prefix=prefix, origin=origin, due=due)
+    return found
 
 
 def _set_schedule(state: State, system: str, task: str) -> None:

@@ -96,7 +96,8 @@ def _give_up(state: State, row: Row, why: str) -> None:
 def _want(state: State, site: Site, order: Order, row: Row) -> None:
     """Want the order's document, unless it is on its way or there already."""
     standing = wanted.rows(state.connection, [row]).get(row)
-    if standing is not None and standing.state in {"sent", "done", "held", "rejected"}:
+    is_out = standing is not None and standing.state in {"sent", "done", "held", "rejected"}
+    if standing is not None and is_out and not _lost_its_customer(state, standing, order, row):
         return _watch_edit(state, standing.body, order, row)
     if _was_dropped(standing):
         return None
@@ -117,6 +118,7 @@ def _want(state: State, site: Site, order: Order, row: Row) -> None:
         wanted.want(state.connection, [blocked], at=state.now)
         return _want_customer(state, order, buyer, row)
     reviews.settle(state.connection, "order-customer", row[2])
+    state.creatable.add(cust_no)
     document = msgspec.structs.replace(composed, cust_no=cust_no)
     wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=document)], at=state.now)
     if links.find(state.connection, "order", site.store_id, order.key) is not None:
@@ -138,6 +140,15 @@ def _want_customer(state: State, order: Order, buyer: OurId, row: Row) -> None:
             reviews.open_review(state.connection, "order-customer", row[2], made.note or "", {})
             return
     reviews.settle(state.connection, "order-customer", row[2])
+
+
+def _lost_its_customer(state: State, standing: Any, order: Order, row: Row) -> bool:
+    """Say whether a document was refused for a customer who was merged into another meanwhile (req-C6)."""
+    if standing.state != "rejected":
+        return False
+    buyer = links.find(state.connection, "buyer", row[2].partition("/")[0], order.key)
+    now = links.remote(state.connection, "customer", COUNTERPOINT, buyer) if buyer else None
+    return now not in {None, msgspec.json.decode(standing.body, type=PlaceDocument).cust_no}
 
 
 def _watch_edit(state: State, wanted_body: str, order: Order, row: Row) -> None:

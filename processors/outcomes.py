@@ -6,8 +6,9 @@ from sqlalchemy import Connection
 
 from counterflow import log
 from counterflow.state import links, records, reviews, steering, wanted
+from counterflow.state import profiles as stored
 from counterflow.state.reviews import AGAIN, DROP
-from processors import customers, documents
+from processors import accounts, customers, documents, groups, merges, profiles
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import next_run
 from processors.shop import State
@@ -32,17 +33,31 @@ def take_outcome(outcome: Outcome, state: State) -> None:
         _ask_for_buyers(state, outcome)
     elif outcome.result in {"applied", "already"}:
         reviews.settle(state.connection, "refused", key)
-    elif outcome.task == ORDERS:  # Nothing was placed: what the store has said meanwhile may count again.
+    if outcome.task == ORDERS:
+        _follow_order(outcome, state)
+    elif outcome.task == profiles.PROFILES:
+        profiles.take_answer(outcome, state)
+    elif outcome.task == CUSTOMERS:
+        _follow_customer(outcome, state)
+
+
+def _follow_order(outcome: Outcome, state: State) -> None:
+    if outcome.result not in {"applied", "already", "held"}:  # Nothing was placed: what was said meanwhile may count.
         state.orders.add(_order(outcome.key))
-    cust_no = outcome.remote.get("cust_no")
-    if outcome.task == CUSTOMERS and outcome.system == COUNTERPOINT and cust_no:
-        _made(state, outcome.key.removeprefix("email:"), cust_no)
-    if outcome.task == ORDERS and "doc_id" in outcome.remote:
+    if "doc_id" in outcome.remote:
         store, _, order_id = outcome.key.partition("/")
         ours = links.find(state.connection, "order", store, order_id) or OurId(outcome.key)
         links.make(state.connection, "order", store, order_id, ours, "created")
         links.make(state.connection, "order", COUNTERPOINT, outcome.remote["doc_id"], ours, "created")
         documents.answered(state, outcome.remote["doc_id"])
+
+
+def _follow_customer(outcome: Outcome, state: State) -> None:
+    if outcome.system in state.shop.customers:
+        accounts.take_answer(outcome, state)
+    cust_no = outcome.remote.get("cust_no")
+    if outcome.system == COUNTERPOINT and cust_no:
+        _made(state, outcome.key.removeprefix("email:"), cust_no)
 
 
 def _ask_for_buyers(state: State, outcome: Outcome) -> None:
@@ -83,6 +98,10 @@ def take_request(request: Request, state: State) -> None:
         case SyncNow(system=system, task=task, key=key):
             wanted.ask_now(state.connection, (system, task, key), at=state.now)
         case QueueAll(system=system, task=task):
+            if task == CUSTOMERS and system in state.shop.customers:  # Who may have qualified meanwhile (req-C2).
+                pos = state.shop.pos
+                state.creatable |= set(stored.keys(state.connection, pos, state.shop.entity(pos)))
+                return
             wanted.reopen_all(state.connection, system, task, at=state.now)
         case DecideReview(review=review, decision=decision):
             _decide(state, review, decision, request.by)
@@ -107,7 +126,9 @@ def _set_task(state: State, ask: SetTask) -> None:
 def _decide(state: State, review: str, decision: str, by: str) -> None:
     """Enter a person's decision. A review is named by its kind and key: "order-customer:north/1042"."""
     kind, _, key = review.partition(":")
-    if kind == "order-customer" and not records.read(state.connection, COUNTERPOINT, "AR_CUST", [decision], Customer):
+    if _names_a_customer(kind, decision) and not records.read(
+        state.connection, COUNTERPOINT, "AR_CUST", [decision], Customer
+    ):
         _log.warning("decision refused: Counterpoint has no such customer", review=kind)
         return
     if kind == "order" and decision != DROP:  # Looked at again; what still does not fit still waits.
@@ -118,6 +139,8 @@ def _decide(state: State, review: str, decision: str, by: str) -> None:
         return
     if kind == "refused":
         _decide_refused(state, key, decision)
+    if kind in {"group", groups.TITLE, accounts.ACCOUNT, merges.MERGE}:
+        _decide_customer(state, kind, key, decision)
     if kind in {"order", "order-customer"}:
         store, order_id = _order(key)
         buyer = links.find(state.connection, "buyer", store, order_id)
@@ -125,6 +148,29 @@ def _decide(state: State, review: str, decision: str, by: str) -> None:
         if kind == "order-customer" and buyer is not None and waits:
             customers.know(state, buyer, decision, "person")
         state.orders.add((store, order_id))
+
+
+def _decide_customer(state: State, kind: str, key: str, decision: str) -> None:
+    """Do what a person decided about a customer: his group, a group's title, whose an account is, who survived."""
+    system, _, name = key.partition("/")
+    if kind == "group":
+        profiles.choose_group(state, OurId(key), decision)
+    elif kind == groups.TITLE:
+        profiles.look_again(state, system, name)
+    elif kind == merges.MERGE and decision != DROP:
+        merges.follow(state, key, decision)
+    elif kind == accounts.ACCOUNT:
+        account = records.read(state.connection, system, "customers", [name], Customer).get(name)
+        ours = accounts.who(state, system, account) if account is not None else None
+        if ours is not None:
+            state.people.add(ours)
+
+
+def _names_a_customer(kind: str, decision: str) -> bool:
+    """Say whether a decision is a customer's number."""
+    if kind == accounts.ACCOUNT:
+        return decision != accounts.APART
+    return kind == "order-customer" or (kind == merges.MERGE and decision != DROP)
 
 
 def _decide_refused(state: State, key: str, decision: str) -> None:

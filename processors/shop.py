@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from sqlalchemy import Connection
 
 from processors.rules.documents import Site
+from processors.rules.profiles import Abilities
+from processors.rules.qualification import Terms
+from schemas.names import COUNTERPOINT, OurId
+from schemas.profiles import FIELDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +24,19 @@ class Shelves:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Customers:
+    """How one store's accounts and the customers of the point of sale are kept the same (req-C1 to C11)."""
+
+    create: Literal["never", "after_order", "at_once"] = "never"  # Of those whom the point of sale alone has.
+    adopt: Literal["by_hand", "after_purchase", "at_once"] = "after_purchase"  # Of those whom the store alone has.
+    matches: Literal["create", "hold"] = "create"  # What to do about somebody who may be known already.
+    fields: tuple[str, ...] = FIELDS  # What is kept the same.
+    terms: Terms = field(default_factory=Terms)
+    per_hour: int = 60
+    per_day: int = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:
     """The shop's settings, as the rules want them."""
 
@@ -27,6 +45,10 @@ class Shop:
     orders_commit_stock: bool
     lease: timedelta
     drift: timedelta
+    customers: Mapping[str, Customers] = field(default_factory=dict)  # By store; one that is not here is left alone.
+    abilities: Mapping[str, Abilities] = field(default_factory=dict)  # By system.
+    merge_wait: timedelta = timedelta(seconds=120)  # How long a merge's traces may take to show.
+    pos: str = COUNTERPOINT  # Of the pairs of customers: a pair of two stores names one of them.
 
     @property
     def prefixes(self) -> Mapping[str, str]:
@@ -40,7 +62,13 @@ class Shop:
             ("counterpoint", "customers"),
             ("counterpoint", "orders"),
             *((store, "inventories") for store in self.sites),
+            *((store, task) for store in self.customers for task in ("customers", "profiles")),
+            *([(self.pos, "profiles")] if self.customers else []),
         )
+
+    def entity(self, system: str) -> str:
+        """Give the name under which a system's customers come."""
+        return "AR_CUST" if system == COUNTERPOINT else "customers"
 
 
 @dataclass(slots=True)
@@ -52,3 +80,7 @@ class State:
     now: datetime
     orders: set[tuple[str, str]] = field(default_factory=set)  # (store, order id)
     items: set[str] = field(default_factory=set)
+    people: set[OurId] = field(default_factory=set)
+    creatable: set[str] = field(default_factory=set)  # Customers of the point of sale who may need an account.
+    fresh: set[tuple[str, str]] = field(default_factory=set)  # (system, key) of customers whose fields changed.
+    unsure: set[tuple[str, str]] = field(default_factory=set)  # Those whose readings contradict each other.

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.records import Address
+from schemas.records import Address, Postal
 
 
 class _Body(
@@ -36,6 +36,40 @@ class CreateCustomer(_Body, frozen=True, kw_only=True, tag="create_customer"):
     last_name: str = ""
     phone: str = ""
     billing: Address = Address()
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Fields of a customer; what is unset is left as it is."""
+
+    email: str | msgspec.UnsetType = msgspec.UNSET
+    first_name: str | msgspec.UnsetType = msgspec.UNSET
+    last_name: str | msgspec.UnsetType = msgspec.UNSET
+    phone: str | msgspec.UnsetType = msgspec.UNSET
+    billing: Postal | msgspec.UnsetType = msgspec.UNSET
+    shipping: Postal | msgspec.UnsetType = msgspec.UNSET
+    marketing: bool | msgspec.UnsetType = msgspec.UNSET
+    group: str | msgspec.UnsetType = msgspec.UNSET
+    pos_id: str | msgspec.UnsetType = msgspec.UNSET  # Of a store's account: the point of sale's number (W-42).
+
+
+class ChangeCustomer(_Body, frozen=True, kw_only=True, tag="change_customer"):
+    """Have these fields of one customer so.
+
+    The target is read first: where it is neither as decided on nor as wanted, nothing is written, and the outcome
+    carries what was read (design 7, two-way records).
+    """
+
+    remote_id: str
+    fields: Profile
+    decided_on: Profile  # What the target had in these fields when it was decided.
+
+
+class CreateAccount(_Body, frozen=True, kw_only=True, tag="create_account"):
+    """Have an account with this e-mail in a store: found, or else created, which may mail its owner (W-36)."""
+
+    email: str
+    pos_id: str  # The customer's number at the point of sale, written to the account for people to see.
+    fields: Profile
 
 
 class DocumentLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,7 +123,7 @@ class PlaceDocument(_Body, frozen=True, kw_only=True, tag="place_document"):
     notes: tuple[str, ...] = ()
 
 
-Body = SetStock | CreateCustomer | PlaceDocument
+Body = SetStock | CreateCustomer | ChangeCustomer | CreateAccount | PlaceDocument
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

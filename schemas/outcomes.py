@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from schemas.changes import nothing
+from schemas.records import Customer
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -13,6 +14,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     applied: written. already: it was so. held: a person must look. rejected: this will never work.
     waiting: it did not work now (its key waits, the rest goes on). skipped: a newer command was seen.
+    differs: the target is not what was decided on; nothing was written, `record` says what is there.
     """
 
     system: str
@@ -20,13 +22,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     key: str
     version: int
     hash: str
-    result: Literal["applied", "already", "held", "rejected", "waiting", "skipped"]
+    result: Literal["applied", "already", "held", "rejected", "waiting", "skipped", "differs"]
     message: str = ""  # What, which one, and what to do. Never a secret or personal data.
     remote: dict[str, str] = {}  # Ids the target gave: {"cust_no": ...}, {"doc_id": ..., "deposit_doc_id": ...}.
     request: msgspec.Raw = msgspec.field(
         default_factory=nothing
     )  # The bodies, for the Log tab; personal data stays in the state database.
     response: msgspec.Raw = msgspec.field(default_factory=nothing)
+    record: Customer | None = None  # A customer as read at the target, after the write if there was one.
     took_s: float = 0.0
     applied_at: datetime
 

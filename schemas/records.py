@@ -18,6 +18,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     changed_at: datetime | None = None  # As the system says; None where it does not.
 
 
+class Postal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where something can be sent: one value, so that no two addresses are ever mixed."""
+
+    line_1: str = ""
+    line_2: str = ""
+    city: str = ""
+    state: str = ""
+    postcode: str = ""
+    country: str = ""
+
+
 class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A postal address with the person it is for."""
 
@@ -43,6 +54,13 @@ class Customer(Record, frozen=True, kw_only=True):
     phone: str = ""
     is_ecommerce: bool = False  # Counterpoint's flag; a store's accounts are all true.
     billing: Address | None = None
+    shipping: Address | None = None  # None where the system keeps none.
+    marketing: bool | None = None  # May be mailed; None where the system does not say.
+    group: str | None = None  # The title of the one group; None where the system does not say, "" in no group.
+    bought_at: datetime | None = None  # Last purchase, where the system says.
+    points: int | None = None  # The balance of loyalty points, where the system has one: what shows a merge.
+    pos_id: str = ""  # Of a store's account: the number of the point of sale that we wrote to it.
+    is_paying: bool = False  # Of a store's account: it has bought.
 
 
 class Item(Record, frozen=True, kw_only=True):

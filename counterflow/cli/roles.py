@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from counterflow import kafka, log, pages
 from counterflow.clock import Clock, SystemClock
 from counterflow.config import Config, Store
+from counterflow.config import Customers as CustomerSettings
 from counterflow.errors import Transient, Trouble
 from counterflow.metrics import PAUSED
 from counterflow.retry import ROW
@@ -17,7 +18,7 @@ from schemas.names import COUNTERPOINT
 from schemas.topics import CURSORS, HINTS, all_topics
 
 if TYPE_CHECKING:  # A process loads its own part only: a small shop has little memory.
-    from processors.shop import Shop
+    from processors.shop import Customers, Shop
     from producers.store_poller import HookWatch
 
 HOOK_WATCH_S = 30.0
@@ -226,7 +227,9 @@ def state_url(config: Config) -> str:
 
 def shop(config: Config) -> "Shop":
     """Give the settings that the flows need."""
+    from counterflow.systems.registry import KEPT
     from processors.rules.documents import Site
+    from processors.rules.profiles import Abilities
     from processors.shop import Shelves, Shop
 
     sites = {
@@ -252,12 +255,34 @@ def shop(config: Config) -> "Shop":
         name: Shelves(locations=tuple(store.stock.locations), buffer=store.stock.buffer, buffers=store.stock.buffers)
         for name, store in config.stores.items()
     }
+    platforms = {COUNTERPOINT: "counterpoint"} | {name: store.platform for name, store in config.stores.items()}
     return Shop(
         sites=sites,
         shelves=shelves,
         orders_commit_stock=config.counterpoint.orders_commit_stock,
         lease=timedelta(seconds=config.lease_s),
         drift=timedelta(seconds=config.drift_s),
+        customers={name: _customers(store.customers) for name, store in config.stores.items() if store.customers},
+        abilities={
+            name: Abilities(fields=KEPT[platform][0], lengths=KEPT[platform][1]) for name, platform in platforms.items()
+        },
+        merge_wait=timedelta(seconds=config.merge_wait_s),
+    )
+
+
+def _customers(settings: CustomerSettings) -> "Customers":
+    from processors.rules.qualification import Terms
+    from processors.shop import Customers
+
+    away = None if settings.away_days is None else timedelta(days=settings.away_days)
+    return Customers(
+        create=settings.create,
+        adopt=settings.adopt,
+        matches=settings.matches,
+        fields=tuple(settings.fields),
+        terms=Terms(away=away, walk_ins=frozenset(settings.walk_ins)),
+        per_hour=settings.per_hour,
+        per_day=settings.per_day,
     )
 
 

@@ -27,6 +27,15 @@ def remote(connection: Connection, entity: str, system: str, our_id: OurId) -> s
     return found
 
 
+def remotes(connection: Connection, entity: str, our_id: OurId) -> list[tuple[str, str]]:
+    """Give everything that ours is known by: (system, remote id), each system's oldest first: their ids rise."""
+    query = select(link.c.system, link.c.remote_id).where(link.c.entity == entity, link.c.our_id == our_id)
+    return sorted(
+        ((row.system, row.remote_id) for row in connection.execute(query)),
+        key=lambda one: (one[0], len(one[1]), one[1]),
+    )
+
+
 def make(connection: Connection, entity: str, system: str, remote_id: str, our_id: OurId, how: str) -> None:
     """Link a system's id to ours, unless it is linked already."""
     row = {

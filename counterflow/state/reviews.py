@@ -16,6 +16,7 @@ LEVELS = {
     "applied": "info",
     "already": "info",
     "skipped": "info",
+    "differs": "info",
     "waiting": "warning",
     "held": "warning",
     "rejected": "error",
@@ -60,6 +61,13 @@ def decision(connection: Connection, kind: str, key: str) -> str | None:
     return connection.scalar(query)
 
 
+def decisions(connection: Connection, kind: str, prefix: str) -> dict[str, str]:
+    """Give what a person decided of one kind, by key, of the keys that begin so."""
+    match = (review.c.kind == kind) & review.c.key.startswith(prefix, autoescape=True) & (review.c.state == "decided")
+    query = select(review.c.key, review.c.decision).where(match)
+    return {row.key: row.decision for row in connection.execute(query)}
+
+
 def waiting_for(connection: Connection, what: list[str]) -> list[tuple[str, str]]:
     """Give the open reviews that something may settle: (kind, key)."""
     query = select(review.c.kind, review.c.key).where(review.c.waits_for.in_(what), review.c.state == "open")
@@ -69,6 +77,16 @@ def waiting_for(connection: Connection, what: list[str]) -> list[tuple[str, str]
 def open_reviews(connection: Connection) -> list[Row[Any]]:
     """Give everything that waits for a person, the oldest first."""
     return list(connection.execute(select(review).where(review.c.state == "open").order_by(review.c.made_at)))
+
+
+def log_note(
+    connection: Connection, row: tuple[str, str, str], message: str, *, at: datetime, kept: object, lost: object
+) -> None:
+    """Write a decision between two values into the log: both, each with its time and side."""
+    system, task, key = row
+    bodies = {name: msgspec.json.encode(body).decode() for name, body in (("request", lost), ("response", kept))}
+    values = {"at": at, "system": system, "task": task, "key": key, "level": "info", "message": message, "took_s": "0"}
+    connection.execute(insert(log_entry).values(values | bodies))
 
 
 def log_outcome(connection: Connection, outcome: Outcome, *, at: datetime) -> None:

@@ -29,6 +29,12 @@ def get(connection: Connection, key: str) -> str | None:
     return connection.scalar(select(setting.c.value).where(setting.c.key == key))
 
 
+def starting(connection: Connection, prefix: str) -> list[str]:
+    """Read the settings whose key begins so."""
+    query = select(setting.c.value).where(setting.c.key.startswith(prefix, autoescape=True))
+    return list(connection.execute(query.order_by(setting.c.key)).scalars())
+
+
 def put(connection: Connection, key: str, value: str) -> None:
     """Set a setting."""
     statement = insert(setting).values(key=key, value=value)

@@ -72,6 +72,43 @@ link = Table(
     Index("link_ours", "entity", "our_id"),
 )
 
+# What each system shows of a customer, field by field, with the time of each field's last change: JSON.
+profile = Table(
+    "profile",
+    metadata,
+    Column("system", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("seen", Text, nullable=False),  # {field: {value, at}}
+    Column("pending", Text, nullable=False, server_default="{}"),  # Sent, and not answered yet: {field: [{value, at}]}
+    Column("position", BigInteger, nullable=False),  # Of the newest reading, or of a consumer's reading back.
+    Column("body", Text, nullable=False),  # The customer as last seen; it stays when he is gone.
+    Column("unflagged_at", When),  # When the e-commerce flag was taken away; None while it is set.
+    Column("points_before", Integer),  # Before the last change of the points: what shows a merge.
+    Column("points_at", When),  # When the points changed last.
+    Column("gone_at", When),
+)
+
+# What the systems agree on of one person, field by field, with the time and the side of the change: JSON.
+person = Table(
+    "person",
+    metadata,
+    Column("our_id", Text, primary_key=True),
+    Column("agreed", Text, nullable=False),  # {field: {value, at, side}}
+)
+
+# Accounts that we had a store create, or that were deleted there: none is created, and nobody is mailed, twice.
+welcome = Table(
+    "welcome",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("email", Text, primary_key=True),
+    Column("our_id", Text, nullable=False),
+    Column("how", Text, nullable=False),  # "created", "deleted".
+    Column("at", When, nullable=False),
+    Index("welcome_at", "store", "at"),
+    Index("welcome_ours", "our_id"),
+)
+
 # What each system should have. The difference from what it has is the queue.
 wanted = Table(
     "wanted",
@@ -93,6 +130,7 @@ wanted = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("now", Boolean, nullable=False, server_default="false"),  # Ahead of the queue, even while the gate is shut.
     Column("note", Text),  # Why it stands where it stands.
+    Column("priority", BigInteger, nullable=False, server_default="0"),  # The higher, the earlier.
     Index("wanted_open", "state", "system", "changed_at", postgresql_where=text("state IN ('ready', 'sent')")),
     Index("wanted_blocked", "blocked_by", postgresql_where=text("blocked_by IS NOT NULL")),
 )

@@ -30,6 +30,7 @@ class Want:
     key: str
     body: Body
     blocked_by: str | None = None  # "customer:<our id>": it cannot be sent before that is known.
+    priority: int = 0  # The higher, the earlier.
 
 
 def want(connection: Connection, wants: Sequence[Want], *, at: datetime) -> None:
@@ -48,6 +49,7 @@ def want(connection: Connection, wants: Sequence[Want], *, at: datetime) -> None
             "state": "blocked" if one.blocked_by else "ready",
             "blocked_by": one.blocked_by,
             "changed_at": at,
+            "priority": one.priority,
         }
         for _, one in sorted(latest.items())
     ]
@@ -70,6 +72,7 @@ def want(connection: Connection, wants: Sequence[Want], *, at: datetime) -> None
                 "state": state,
                 "blocked_by": new.blocked_by,
                 "changed_at": new.changed_at,
+                "priority": new.priority,
                 "attempts": 0,
                 "not_before": None,
                 "note": None,
@@ -126,7 +129,7 @@ def releasable(
             or_(wanted.c.not_before.is_(None), wanted.c.not_before <= at),
             or_(wanted.c.now, open_task),
         )
-        .order_by(wanted.c.now.desc(), wanted.c.changed_at, wanted.c.key)
+        .order_by(wanted.c.now.desc(), wanted.c.priority.desc(), wanted.c.changed_at, wanted.c.key)
         .limit(most)
         .with_for_update(skip_locked=True)
     )
@@ -177,6 +180,8 @@ def _after(row: Row[Any], outcome: Outcome, at: datetime) -> dict[str, Any]:
     if outcome.result in {"applied", "already"}:
         done: dict[str, Any] = {"done_hash": outcome.hash, "done_at": at, "attempts": 0, "note": None}
         return done | {"state": "done" if row.hash == outcome.hash else _next(row)}
+    if outcome.result == "differs":  # What it was decided on is not so any more: the flow decides again.
+        return {"state": "done", "done_hash": None, "done_at": at, "attempts": 0, "note": outcome.message}
     if outcome.result in {"held", "rejected"} and current:
         return {"state": outcome.result, "note": outcome.message}
     if outcome.result == "waiting" and current:

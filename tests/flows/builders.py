@@ -53,6 +53,13 @@ def customer(cust_no: str, email: str, **columns: Any) -> Row:
     return row | names | {"CUST_NO": cust_no, "EMAIL_ADRS_1": email, "IS_ECOMM_CUST": "Y"} | columns
 
 
+def account(account_id: int, email: str, *, at: str = PLACED, meta: Row | None = None, **fields: Any) -> Row:
+    """A WooCommerce customer."""
+    row = {"id": account_id, "email": email, "first_name": "Ana", "last_name": "Adler", "date_modified_gmt": at}
+    row |= {"billing": {"phone": fields.pop("phone", "")} | fields.pop("billing", {}), "shipping": {}}
+    return row | {"meta_data": [{"key": key, "value": value} for key, value in (meta or {}).items()]} | fields
+
+
 def item(item_no: str, **columns: Any) -> Row:
     """A row of IM_ITEM."""
     row = {"ITEM_NO": item_no, "DESCR": "Mug", "IS_ECOMM_ITEM": "Y", "STAT": "A", "PRC_DECS": 2, "CATEG_COD": "MUGS"}

@@ -18,12 +18,14 @@ from processors.shop import Shop
 from schemas.changes import Change, Source, encode_key
 from schemas.commands import Command
 from schemas.outcomes import Cursor, DeadLetter, Heartbeat, Outcome
+from schemas.records import Customer
 from schemas.requests import Ask, DecideReview, Request, SetMaster, SetTask, SyncNow
 from tests.flows.builders import Row, shop
 
 KEYS = {"AR_CUST": ("CUST_NO",), "IM_ITEM": ("ITEM_NO",), "IM_INV": ("ITEM_NO", "LOC_ID"), "PS_DOC_HDR": ("DOC_ID",)}
 TABLES = (
-    "record link wanted reservation review log_entry outbox setting timer request_done cursor connection topic handled"
+    "record link wanted reservation review log_entry outbox setting timer request_done cursor connection topic handled "
+    "profile person welcome"
 )
 ORIGIN = "test"
 
@@ -104,7 +106,9 @@ class Pipeline:
         )
         return self.arrived(f"changes.{system}.{entity}", key, msgspec.json.encode(change))
 
-    def answer(self, command: Command, result: str, message: str = "", **remote: str) -> Arrived:
+    def answer(
+        self, command: Command, result: str, message: str = "", record: Customer | None = None, **remote: Any
+    ) -> Arrived:
         """A consumer's answer to a command."""
         outcome = Outcome(
             system=command.system,
@@ -115,6 +119,7 @@ class Pipeline:
             result=result,  # type: ignore[arg-type]
             message=message,
             remote=remote,
+            record=record,
             applied_at=self.clock.now(),
         )
         return self.arrived("outcomes", command.key.encode(), msgspec.json.encode(outcome))
@@ -213,6 +218,9 @@ class Pipeline:
             "wanted": "SELECT system, task, key, hash, version, state, sent_version FROM wanted ORDER BY 1, 2, 3",
             "reservation": "SELECT store, order_id, item_no, quantity, document_position, ended FROM reservation ORDER BY 1, 2, 3",
             "review": "SELECT kind, key, message, state, decision FROM review ORDER BY 1, 2",
+            "profile": "SELECT system, key, seen, pending, gone_at IS NULL FROM profile ORDER BY 1, 2",
+            "person": "SELECT our_id, agreed FROM person ORDER BY 1",
+            "welcome": "SELECT store, email, how FROM welcome ORDER BY 1, 2",
             "setting": "SELECT key, value FROM setting ORDER BY 1",
             "outbox": "SELECT id FROM outbox",
         }

@@ -24,6 +24,7 @@ ANA = Customer(
     last_name="Adler",
     phone="555-201-4711",
     is_ecommerce=True,
+    group="",
     billing=Address(
         first_name="Ana",
         last_name="Adler",
@@ -91,7 +92,11 @@ def test_our_own_rows(entity: str, expected: Record) -> None:
 @pytest.mark.parametrize(("entity", "expected"), ROWS)
 def test_debezium_rows_say_the_same(entity: str, expected: Record) -> None:
     """Numbers as numbers or texts, times in milliseconds, blanks behind texts, more columns than we know."""
-    assert read(entity, (FOLDER / f"debezium_{entity}.json").read_bytes()) == expected
+    found = read(entity, (FOLDER / f"debezium_{entity}.json").read_bytes())
+    if isinstance(found, Customer):
+        assert found.points == 120
+        found = msgspec.structs.replace(found, points=None)
+    assert found == expected
 
 
 @pytest.mark.parametrize(

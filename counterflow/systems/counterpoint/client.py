@@ -1,6 +1,7 @@
 """The client of the NCR Counterpoint REST server (docs/facts/counterpoint.md 8)."""
 
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -47,6 +48,11 @@ class CounterpointClient:
         answer = self._session.write("POST", "/Customer", payload)
         return str(_part(_checked(answer, "POST /Customer"), "CUST_NO", "POST /Customer"))
 
+    def change_customer(self, cust_no: str, fields: dict[str, Any]) -> None:
+        """Change some columns of a customer."""
+        answer = self._session.write("PATCH", f"/Customer/{quote(cust_no, safe='')}", {"AR_CUST": fields})
+        _checked(answer, "PATCH /Customer")
+
     def place_document(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Place a document; gives the answer with the ids of all documents made."""
         return _checked(self._session.write("POST", "/Document", payload), "POST /Document")
@@ -70,7 +76,7 @@ def _checked(answer: requests.Response, what: str) -> dict[str, Any]:
         found = None
     if answer.is_redirect or not isinstance(found, dict):
         text = f"Counterpoint's REST server: {what}: HTTP {answer.status_code}, no JSON; is the address right?"
-        raise Transient(text, unknown=what.startswith("POST"))
+        raise Transient(text, unknown=not what.startswith("GET"))
     if answer.status_code >= 400:
         code, message = found.get("ErrorCode", ""), str(found.get("Message", ""))[:200]
         raise Rejected(f"Counterpoint's REST server: {what}: {code}: {message}")
@@ -81,5 +87,5 @@ def _part(body: dict[str, Any], name: str, what: str) -> Any:
     """Give one part of a good answer."""
     if not body.get(name):
         text = f"Counterpoint's REST server: {what}: the answer has no {name}"
-        raise Transient(text, unknown=what.startswith("POST"))
+        raise Transient(text, unknown=not what.startswith("GET"))
     return body[name]

@@ -75,6 +75,11 @@ def _key(values: Mapping[str, Any], name: str) -> str:
     return key
 
 
+def _flag(values: Mapping[str, Any], name: str) -> bool | None:
+    """Read a flag that may be missing: None where it is neither set nor unset."""
+    return {"Y": True, "N": False}.get(str(values.get(name) or "").strip())
+
+
 def _customer(values: Mapping[str, Any]) -> Customer:
     first, last = _text(values, "FST_NAM"), _text(values, "LST_NAM")
     if not first and not last:
@@ -88,6 +93,12 @@ def _customer(values: Mapping[str, Any]) -> Customer:
         last_name=last,
         phone=_text(values, "PHONE_1"),
         is_ecommerce=_text(values, "IS_ECOMM_CUST") == "Y",
+        marketing=_flag(values, "INCLUDE_IN_MARKETING_MAILOUTS"),
+        group=str(values.get("CATEG_COD") or "").strip(),
+        bought_at=_time(
+            values, "LST_SAL_DAT"
+        ),  # A date of the shop's own zone: a day more or less does not count here.
+        points=None if values.get("LOY_PTS_BAL") is None else int(_number(values, "LOY_PTS_BAL")),
         billing=Address(
             first_name=first,
             last_name=last,

@@ -59,7 +59,9 @@ AR_CUST = _table(
     "AR_CUST",
     ["CUST_NO"],
     "NAM FST_NAM LST_NAM EMAIL_ADRS_1 EMAIL_ADRS_2 PHONE_1 ADRS_1 ADRS_2 CITY STATE ZIP_COD CNTRY CATEG_COD "
-    "IS_ECOMM_CUST",
+    "IS_ECOMM_CUST INCLUDE_IN_MARKETING_MAILOUTS",
+    "LOY_PTS_BAL",
+    "RS_UTC_DT LST_SAL_DAT",
 )
 IM_ITEM = _table("IM_ITEM", ["ITEM_NO"], "DESCR CATEG_COD STAT IS_ECOMM_ITEM", "PRC_DECS")
 IM_INV = _table("IM_INV", ["ITEM_NO", "LOC_ID"], "", "QTY_ON_HND QTY_COMMIT")
@@ -279,6 +281,12 @@ def customers_with_email(connection: Connection, email: str) -> list[tuple[str, 
     rows = connection.execute(select(AR_CUST.c.CUST_NO, AR_CUST.c.IS_ECOMM_CUST).where(match))
     found = [(str(row.CUST_NO).rstrip(), row.IS_ECOMM_CUST == "Y") for row in rows]
     return sorted(found, key=lambda one: (not one[1], one[0]))
+
+
+def customer(connection: Connection, cust_no: str) -> dict[str, Any] | None:
+    """Read one customer as a plain row; None where there is none."""
+    row = connection.execute(select(AR_CUST).where(AR_CUST.c.CUST_NO == cust_no)).mappings().first()
+    return None if row is None else plain_row(row)
 
 
 def documents_with_marker(connection: Connection, marker: str, tables: Iterable[Table]) -> list[tuple[int, str, str]]:

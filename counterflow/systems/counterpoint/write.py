@@ -4,13 +4,22 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from schemas.commands import CreateCustomer, PlaceDocument
-from schemas.records import Address
+from schemas.commands import CreateCustomer, PlaceDocument, Profile
+from schemas.profiles import FIELDS as ALL_FIELDS
+from schemas.profiles import of_profile
+from schemas.records import Address, Postal
 
 # Lengths of AR_CUST and of the contacts (docs/facts/counterpoint.md 2).
 _LENGTHS = {"FST_NAM": 15, "LST_NAM": 25, "NAM": 40, "EMAIL_ADRS_1": 50, "PHONE_1": 25, "CITY": 20, "STATE": 10}
 _LENGTHS |= {"ADRS_1": 40, "ADRS_2": 40, "ZIP_COD": 15, "CNTRY": 20}
 EMAIL_LENGTH = _LENGTHS["EMAIL_ADRS_1"]
+_COLUMNS = {"email": "EMAIL_ADRS_1", "first_name": "FST_NAM", "last_name": "LST_NAM", "phone": "PHONE_1"}
+_COLUMNS |= {"group": "CATEG_COD"}
+_LINES = {"line_1": "ADRS_1", "line_2": "ADRS_2", "city": "CITY", "state": "STATE", "postcode": "ZIP_COD"}
+_LINES |= {"country": "CNTRY"}
+# What Counterpoint keeps of a customer: there is no one shipping address, but a table of them.
+FIELDS = frozenset(ALL_FIELDS) - {"shipping"}
+LENGTHS = {name: _LENGTHS[column] for name, column in (_COLUMNS | _LINES).items() if column in _LENGTHS} | {"group": 10}
 
 
 def amount(minor: int, digits: int) -> str:
@@ -37,6 +46,30 @@ def customer_payload(wanted: CreateCustomer, workgroup: str) -> dict[str, Any]:
     }
     fields["NAM"] = f"{fields['FST_NAM']} {fields['LST_NAM']}" if wanted.last_name else str(first)
     return {"Workgroup": workgroup, "AR_CUST": _cut(fields)}
+
+
+def customer_changes(wanted: Profile, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the columns of PATCH /Customer. A full name that was made of the two names is made of the new ones.
+
+    Args:
+        wanted: What the customer shall have.
+        row: The customer as it is.
+    """
+    found: dict[str, Any] = {}
+    for name, value in of_profile(wanted).items():
+        if isinstance(value, Postal):
+            found |= {column: getattr(value, line) for line, column in _LINES.items()}
+        elif isinstance(value, bool):
+            found["INCLUDE_IN_MARKETING_MAILOUTS"] = "Y" if value else "N"
+        elif name in _COLUMNS:
+            found[_COLUMNS[name]] = value
+    if _full_name(row) == str(row.get("NAM") or "").strip() and {"FST_NAM", "LST_NAM"} & found.keys():
+        found["NAM"] = _full_name({**row, **found})
+    return {name: value[: _LENGTHS[name]] if name in _LENGTHS else value for name, value in found.items()}
+
+
+def _full_name(row: Mapping[str, Any]) -> str:
+    return f"{row.get('FST_NAM') or ''} {row.get('LST_NAM') or ''}".strip()[: _LENGTHS["NAM"]]
 
 
 def _address(address: Address) -> dict[str, Any]:

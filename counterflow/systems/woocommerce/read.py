@@ -13,6 +13,8 @@ import msgspec
 from counterflow.errors import Rejected
 from schemas.records import Address, Coupon, Customer, Order, OrderLine, Product, Record, TaxLine
 
+# Our own keys of a customer's meta data: none begins with an underscore, which would be dropped silently (W-42).
+POS_ID, MARKETING, GROUP = "counterpoint_cust_no", "counterflow_marketing", "counterflow_group"
 Status = Literal["draft", "pending", "on-hold", "processing", "completed", "cancelled", "refunded", "failed"]
 STATUSES: dict[str, Status] = {
     "auto-draft": "draft",
@@ -80,6 +82,7 @@ def _address(values: Mapping[str, Any] | None) -> Address:
 
 def _customer(values: Mapping[str, Any]) -> Customer:
     billing = _address(values.get("billing"))
+    meta = {str(one.get("key")): str(one.get("value") or "") for one in values.get("meta_data") or []}
     return Customer(
         key=str(values["id"]),
         changed_at=_time(values, "date_modified_gmt"),
@@ -89,6 +92,11 @@ def _customer(values: Mapping[str, Any]) -> Customer:
         phone=billing.phone,
         is_ecommerce=True,
         billing=billing,
+        shipping=_address(values.get("shipping")),
+        marketing={"yes": True, "no": False}.get(meta.get(MARKETING, "")),
+        group=meta.get(GROUP),
+        pos_id=meta.get(POS_ID, ""),
+        is_paying=bool(values.get("is_paying_customer")),
     )
 
 

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.commands import SetStock
+from counterflow.systems.woocommerce.read import GROUP, MARKETING, POS_ID
+from schemas.commands import CreateAccount, Profile, SetStock
+from schemas.profiles import FIELDS as ALL_FIELDS
+from schemas.profiles import of_profile
+from schemas.records import Postal
+
+FIELDS = frozenset({*ALL_FIELDS, "pos_id"})
+LENGTHS: dict[str, int] = {}
+_META = {"marketing": MARKETING, "group": GROUP, "pos_id": POS_ID}
+_LINES = {"line_1": "address_1", "line_2": "address_2"}  # The other lines have the same names.
 
 
 def stock_update(wanted: SetStock) -> dict[str, Any]:
@@ -24,3 +33,32 @@ def stock_result(wanted: SetStock, row: Mapping[str, Any]) -> tuple[str, str]:
     if row.get("stock_quantity") != wanted.quantity:
         return "waiting", f"product {wanted.product_id} ({wanted.sku}): the store answered {row.get('stock_quantity')}"
     return "applied", ""
+
+
+def account_changes(wanted: Profile) -> dict[str, Any]:
+    """Give the body of PUT /customers/{id}: what is not in it is left as it is."""
+    found: dict[str, Any] = {}
+    for name, value in of_profile(wanted).items():
+        if name in _META:
+            text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+            found.setdefault("meta_data", []).append({"key": _META[name], "value": text})
+        elif isinstance(value, Postal):
+            found.setdefault(name, {}).update(_address(value))
+        elif name == "phone":
+            found.setdefault("billing", {})["phone"] = value
+        else:
+            found[name] = value
+    return found
+
+
+def new_account(wanted: CreateAccount) -> dict[str, Any]:
+    """Give the body of POST /customers, which mails the new account's owner (W-36)."""
+    body = account_changes(wanted.fields)
+    names = {name: body[name] for name in ("first_name", "last_name") if name in body}
+    body["billing"] = {"email": wanted.email} | names | body.get("billing", {})
+    meta = [one for one in body.get("meta_data", []) if one["key"] != POS_ID]
+    return body | {"email": wanted.email, "meta_data": [*meta, {"key": POS_ID, "value": wanted.pos_id}]}
+
+
+def _address(address: Postal) -> dict[str, str]:
+    return {_LINES.get(line, line): getattr(address, line) for line in Postal.__struct_fields__}

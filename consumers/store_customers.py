@@ -1,0 +1,97 @@
+"""A store's accounts: changed where they are as they were decided on, and created where there is none.
+
+The store has no idempotency key, but lets nobody have a second account under one e-mail (W-21). So an account is
+looked for before it is created, and an unanswered creation before the next try: nobody is mailed twice.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from counterflow.errors import Held, Rejected
+from counterflow.systems.woocommerce import read, write
+from counterflow.systems.woocommerce.client import WooClient
+from schemas.commands import ChangeCustomer, CreateAccount, Profile
+from schemas.profiles import of_profile, unlike
+from schemas.records import Customer
+
+Row = Mapping[str, Any]
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one command about an account."""
+
+    result: str
+    message: str = ""
+    remote: dict[str, str] = {}
+    record: Customer | None = None
+    request: dict[str, Any] = {}
+
+
+class StoreCustomers:
+    """Carries out what one store's accounts shall be."""
+
+    def __init__(self, system: str, client: WooClient) -> None:
+        self._system, self._client = system, client
+
+    def change(self, wanted: ChangeCustomer) -> Done:
+        """Have some fields of an account so; nothing is written where it is not as it was decided on.
+
+        Raises:
+            Rejected: There is no such account, or the store did not take a field.
+            Held: The store refuses the e-mail.
+            Transient: The store does not answer. A change may have been made: the next try reads first.
+        """
+        row = self._client.one("customers", wanted.remote_id)
+        if row is None:
+            raise Rejected(f"account {wanted.remote_id} is gone from {self._system}")
+        record = _read(row)
+        names = of_profile(wanted.fields)
+        if not unlike(wanted.fields, record, names):
+            return Done(result="already", record=record)
+        changed = unlike(wanted.decided_on, record, [name for name in names if name != "pos_id"])
+        if changed:
+            return Done(result="differs", message=f"changed there meanwhile: {', '.join(changed)}", record=record)
+        return self._change(wanted.remote_id, wanted.fields)
+
+    def _change(self, number: str, fields: Profile) -> Done:
+        body = write.account_changes(fields)
+        try:
+            record = _read(self._client.change("customers", number, body))
+        except Rejected as error:
+            if "invalid_email" in str(error):  # Taken or malformed: the store does not say which (W-25).
+                raise Held(f"account {number}: the store refuses the e-mail; has another account the same?") from error
+            raise
+        missing = unlike(fields, record, of_profile(fields))
+        if missing:
+            raise Rejected(f"account {number}: the store did not take {', '.join(missing)}")
+        return Done(result="applied", record=record, request=body)
+
+    def create(self, wanted: CreateAccount) -> Done:
+        """Have an account with this e-mail: found, or else created. Raises as `change`."""
+        found = self._find(wanted.email)
+        if found is None:
+            body = write.new_account(wanted)
+            try:
+                record = _read(self._client.create("customers", body))
+                return Done(result="applied", remote={"account_id": record.key}, record=record, request=body)
+            except Rejected as error:
+                found = self._find(wanted.email) if "email-exists" in str(error) else None
+                if found is None:
+                    raise
+        if found.pos_id not in {"", wanted.pos_id}:
+            raise Held(f"account {found.key} has this e-mail, and is customer {found.pos_id}'s")
+        if not found.pos_id:
+            found = self._change(found.key, Profile(pos_id=wanted.pos_id)).record or found
+        return Done(result="already", remote={"account_id": found.key}, record=found)
+
+    def _find(self, email: str) -> Customer | None:
+        rows = [_read(row) for row in self._client.page("customers", email=email, role="all")]
+        return next((one for one in rows if one.email == email.lower()), None)
+
+
+def _read(row: Row) -> Customer:
+    record = read.read("customers", msgspec.json.encode(row))
+    assert isinstance(record, Customer)
+    return record

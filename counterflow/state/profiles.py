@@ -1,0 +1,135 @@
+"""Customers' profiles as each system shows them, what is agreed of each person, and whom a store has welcomed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, delete, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from counterflow.state.tables import person, profile, record, welcome
+from schemas.names import OurId
+from schemas.records import Customer
+
+Id = tuple[str, str]  # System, key.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One customer of one system, as it is kept. `seen` and `pending` are the rules' own, as JSON."""
+
+    system: str
+    key: str
+    seen: str = "{}"
+    pending: str = "{}"
+    position: int = 0
+    body: Customer
+    unflagged_at: datetime | None = None
+    points_before: int | None = None
+    points_at: datetime | None = None
+    gone_at: datetime | None = None
+
+
+def read(connection: Connection, ids: Iterable[Id]) -> dict[Id, Kept]:
+    """Read some profiles, locked until the end of the transaction, in the order of their keys."""
+    match = tuple_(profile.c.system, profile.c.key).in_(sorted(set(ids)))
+    query = select(profile).where(match).order_by(profile.c.system, profile.c.key).with_for_update()
+    return {(row.system, row.key): _kept(row) for row in connection.execute(query)}
+
+
+def _kept(row: Row[Any]) -> Kept:
+    return Kept(**dict(row._mapping) | {"body": msgspec.json.decode(row.body, type=Customer)})
+
+
+def keep(connection: Connection, kept: Iterable[Kept]) -> None:
+    """Keep profiles."""
+    rows = [
+        {name: getattr(one, name) for name in Kept.__dataclass_fields__}
+        | {"body": msgspec.json.encode(one.body).decode()}
+        for one in kept
+    ]
+    if not rows:
+        return
+    statement = insert(profile).values(rows)
+    changed = {name: statement.excluded[name] for name in Kept.__dataclass_fields__ if name not in {"system", "key"}}
+    connection.execute(statement.on_conflict_do_update(index_elements=[profile.c.system, profile.c.key], set_=changed))
+
+
+def mark_gone(connection: Connection, system: str, key: str, at: datetime) -> None:
+    """Note that a customer is gone from a system."""
+    match = (profile.c.system == system) & (profile.c.key == key) & profile.c.gone_at.is_(None)
+    connection.execute(update(profile).where(match).values(gone_at=at))
+
+
+def changed_around(connection: Connection, system: str, at: datetime, within: timedelta) -> list[Kept]:
+    """Give the customers of a system that lost their flag, or changed points, around a time: the traces of a merge."""
+    since = at - within
+    query = select(profile).where(
+        profile.c.system == system,
+        profile.c.gone_at.is_(None),
+        or_(profile.c.unflagged_at >= since, profile.c.points_at >= since),
+    )
+    return [_kept(row) for row in connection.execute(query.order_by(profile.c.key))]
+
+
+def in_group(connection: Connection, system: str, title: str) -> list[Kept]:
+    """Give the customers of a system that show a group by this title of its own."""
+    match = (profile.c.system == system) & profile.c.gone_at.is_(None)
+    query = select(profile).where(match).order_by(profile.c.key).with_for_update()
+    kept = (_kept(row) for row in connection.execute(query))
+    return [one for one in kept if one.body.group == title]
+
+
+def agreed(connection: Connection, our_id: OurId) -> str:
+    """Give what is agreed of a person, as JSON."""
+    return connection.scalar(select(person.c.agreed).where(person.c.our_id == our_id).with_for_update()) or "{}"
+
+
+def agree(connection: Connection, our_id: OurId, what: str) -> None:
+    """Keep what is agreed of a person."""
+    statement = insert(person).values(our_id=our_id, agreed=what)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=[person.c.our_id], set_={"agreed": statement.excluded.agreed})
+    )
+
+
+def forget_agreed(connection: Connection, our_id: OurId) -> None:
+    """Drop what was agreed of a person who is somebody else by now."""
+    connection.execute(delete(person).where(person.c.our_id == our_id))
+
+
+def customers_with_email(connection: Connection, system: str, entity: str, email: str) -> list[Customer]:
+    """Read a system's customers with an e-mail, from the mirror."""
+    query = select(record.c.body).where(
+        record.c.system == system, record.c.entity == entity, record.c.email == email, ~record.c.deleted
+    )
+    return [
+        msgspec.json.decode(body, type=Customer) for body in connection.execute(query.order_by(record.c.key)).scalars()
+    ]
+
+
+def keys(connection: Connection, system: str, entity: str) -> list[str]:
+    """Give the keys of every customer that a system has."""
+    query = select(record.c.key).where(record.c.system == system, record.c.entity == entity, ~record.c.deleted)
+    return list(connection.execute(query.order_by(record.c.key)).scalars())
+
+
+def was_welcomed(connection: Connection, store: str, email: str, our_id: OurId) -> bool:
+    """Say whether a store was told to create an account of this person, or he deleted his own there."""
+    match = (welcome.c.store == store) & or_(welcome.c.email == email, welcome.c.our_id == our_id)
+    return connection.scalar(select(func.count()).select_from(welcome).where(match)) > 0  # type: ignore[operator]
+
+
+def note_welcomes(connection: Connection, rows: Iterable[Mapping[str, object]]) -> None:
+    """Note accounts that a store is told to create, or that are gone: {store, email, our_id, how, at}."""
+    found = list(rows)
+    if found:
+        connection.execute(insert(welcome).values(found).on_conflict_do_nothing())
+
+
+def welcomed_since(connection: Connection, store: str, at: datetime) -> int:
+    """Count the accounts that a store was told to create since a time."""
+    match = (welcome.c.store == store) & (welcome.c.how == "created") & (welcome.c.at > at)
+    return connection.scalar(select(func.count()).select_from(welcome).where(match)) or 0

@@ -1,0 +1,45 @@
+"""Customer groups (req-C8): a title that both sides write alike is one group; what else there is, a person pairs."""
+
+from collections.abc import Iterable
+
+from counterflow.state import reviews, steering
+from processors.rules import groups
+from processors.shop import State
+
+TITLE = "group-title"
+
+
+def note_titles(state: State, seen: Iterable[str]) -> set[str]:
+    """Note groups that the point of sale has; gives those that are new."""
+    new = set(seen) - {""} - titles(state)
+    for title in sorted(new):
+        steering.put(state.connection, f"group:{state.shop.pos}/{title}", title)
+        for store in state.shop.customers:
+            reviews.settle(state.connection, TITLE, f"{store}/{title}")
+    return new
+
+
+def titles(state: State) -> frozenset[str]:
+    """Give the groups that the point of sale has."""
+    return frozenset(steering.starting(state.connection, f"group:{state.shop.pos}/"))
+
+
+def at_pos(state: State, store: str, title: str) -> str | None:
+    """Give the point of sale's title of a store's group; None, and a review, where nobody has paired it yet."""
+    if not title:
+        return ""
+    match = groups.pair(title, titles(state), decided=reviews.decision(state.connection, TITLE, f"{store}/{title}"))
+    if isinstance(match, groups.Same):
+        return match.title
+    if isinstance(match, groups.Unpaired):
+        facts = {"suggestion": match.suggestion, "candidates": sorted(titles(state))}
+        message = f"{store} has the group {title!r}, the point of sale has not: which one of its groups is it?"
+        reviews.open_review(state.connection, TITLE, f"{store}/{title}", message, facts)
+    return None
+
+
+def at_store(state: State, store: str, title: str) -> str:
+    """Give a store's title of a group of the point of sale's: the one that a person paired, else the same."""
+    pairs = reviews.decisions(state.connection, TITLE, f"{store}/")
+    found = sorted(name.partition("/")[2] for name, decision in pairs.items() if decision == title)
+    return found[0] if found else title

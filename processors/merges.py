@@ -1,0 +1,96 @@
+"""A customer gone from the point of sale -> whose everything of his is now (req-C6). Keyed by the customer's number.
+
+The traces of a merge come one by one, in any order and from several partitions. So a deletion waits for a moment, and
+is judged by what was seen until then.
+"""
+
+from datetime import datetime
+
+from counterflow.state import links, profiles, records, reviews, steering, wanted
+from processors import customers
+from processors.rules import merges as rules
+from processors.rules.merges import Suspect
+from processors.shop import State
+from schemas.names import COUNTERPOINT, OurId
+from schemas.records import Customer, Document
+
+MERGE = "merge"  # The timer, and the review.
+
+
+def gone(state: State, system: str, key: str) -> None:
+    """Have the deletion of a customer judged, once the other traces of a merge have had time to show."""
+    assert system == state.shop.pos
+    if links.find(state.connection, "customer", system, key) is not None:
+        steering.set_timer_once(
+            state.connection, MERGE, key, state.now + state.shop.merge_wait, body=state.now.isoformat()
+        )
+
+
+def judge(state: State, key: str, since: str) -> None:
+    """Find out into whom a customer was merged, and follow it; ask where it is not clear."""
+    pos = state.shop.pos
+    kept = profiles.read(state.connection, [(pos, key)]).get((pos, key))
+    ours = links.find(state.connection, "customer", pos, key)
+    if kept is None or kept.gone_at is None or ours is None:
+        return  # He is back, or was followed already.
+    around = profiles.changed_around(state.connection, pos, datetime.fromisoformat(since), 2 * state.shop.merge_wait)
+    holders = _document_holders(state, ours)
+    suspects = {one.key: _suspect(one, has_documents=one.key in holders) for one in around}
+    for holder in holders - suspects.keys():
+        body = records.read(state.connection, pos, state.shop.entity(pos), [holder], Customer).get(holder)
+        if body is not None:
+            suspects[holder] = Suspect(customer=body, has_his_documents=True)
+    verdict = rules.survivor(kept.body, list(suspects.values()))
+    if verdict.survivor is not None:
+        follow(state, key, verdict.survivor)
+    elif _matters(state, ours):
+        message = f"customer {key} is gone from the point of sale: whose are his accounts and orders now?"
+        reviews.open_review(state.connection, MERGE, key, message, {"candidates": list(verdict.candidates)})
+
+
+def _suspect(kept: profiles.Kept, *, has_documents: bool) -> Suspect:
+    return Suspect(
+        customer=kept.body,
+        has_his_documents=has_documents,
+        points_before=kept.points_before if kept.points_at is not None else None,
+        lost_flag=kept.unflagged_at is not None,
+    )
+
+
+def _document_holders(state: State, ours: OurId) -> set[str]:
+    """Give who has the documents now that were made for a person."""
+    numbers = [
+        links.find(state.connection, "order", store, order) for store, order in links.orders_of(state.connection, ours)
+    ]
+    ids = [links.remote(state.connection, "order", COUNTERPOINT, number) for number in numbers if number is not None]
+    found = records.read(state.connection, COUNTERPOINT, "PS_DOC_HDR", [one for one in ids if one], Document)
+    own = {key for system, key in links.remotes(state.connection, "customer", ours) if system == state.shop.pos}
+    return {one.cust_no for one in found.values() if one.cust_no} - own
+
+
+def _matters(state: State, ours: OurId) -> bool:
+    """Say whether anything hangs on a person who is gone."""
+    has_accounts = any(system != state.shop.pos for system, _ in links.remotes(state.connection, "customer", ours))
+    return has_accounts or bool(links.orders_of(state.connection, ours))
+
+
+def follow(state: State, key: str, survivor: str) -> None:
+    """Let everything that hung on a customer hang on the one he was merged into."""
+    pos = state.shop.pos
+    ours, stays = links.find(state.connection, "customer", pos, key), customers.id_of(state, survivor)
+    if ours is None or ours == stays:
+        return
+    links.lock(state.connection, [f"person:{ours}", f"person:{stays}"])
+    links.drop(state.connection, "customer", pos, key)
+    links.unite(state.connection, ours, stays)
+    profiles.forget_agreed(state.connection, ours)
+    for kind in (MERGE, "group"):
+        reviews.settle(state.connection, kind, key if kind == MERGE else ours)
+    row = (pos, "profiles", key)
+    if row in wanted.rows(state.connection, [row]):
+        wanted.withdraw(state.connection, row, f"merged into {survivor}")
+    for store, order_id in links.orders_of(state.connection, stays):
+        state.orders.add((store, order_id))
+    note = {"merged": key, "into": survivor}
+    reviews.log_note(state.connection, row, f"merged into {survivor}", at=state.now, kept=note, lost=note)
+    state.people.add(stays)

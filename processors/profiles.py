@@ -1,0 +1,304 @@
+"""changes.<system>.<customers> -> wanted profiles: every system shows the same of one person. Keyed by the customer.
+
+Each system's view is kept field by field; what counts is decided for the person, over all systems at once; whoever
+shows something else is written to. The writer reads first, and says what it found where that is not what we knew.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+import msgspec
+
+from counterflow.state import links, profiles, reviews, wanted
+from counterflow.state.profiles import Kept
+from counterflow.state.records import Seen
+from counterflow.state.wanted import Want
+from processors import accounts, groups, merges
+from processors.rules import profiles as rules
+from processors.rules import sightings
+from processors.rules.profiles import Agreed, At, Settled
+from processors.rules.sightings import Side
+from processors.shop import State
+from schemas.commands import ChangeCustomer, Profile
+from schemas.names import OurId
+from schemas.outcomes import Outcome
+from schemas.profiles import FIELDS, Value, as_profile, of_customer
+from schemas.records import Customer
+
+PROFILES = "profiles"
+_AGREED = msgspec.json.Decoder(dict[str, Agreed])
+
+
+def take(batch: Iterable[Seen], state: State) -> None:
+    """Enter what customers' records show now; at the end of the batch it is decided what counts."""
+    ours = [seen for seen in batch if _is_kept_the_same(state, seen)]
+    _note_groups(ours, state)
+    kept = profiles.read(state.connection, [(seen.system, seen.key) for seen in ours])
+    entered = []
+    for seen in ours:
+        before = kept.get((seen.system, seen.key))
+        if isinstance(seen.body, Customer):
+            position = seen.position or _position(seen.at)
+            if before is not None and before.gone_at is None and position < before.position:
+                _doubt(state, before, seen.body)
+                continue
+            entered.append(_entered(state, before, seen.system, seen.body, position=position, at=seen.at))
+        elif before is not None:
+            profiles.mark_gone(state.connection, seen.system, seen.key, seen.at)
+    profiles.keep(state.connection, entered)
+    _follow_up(ours, state)
+
+
+def _is_kept_the_same(state: State, seen: Seen) -> bool:
+    has_customers = seen.system == state.shop.pos or seen.system in state.shop.customers
+    return bool(state.shop.customers) and has_customers and seen.entity == state.shop.entity(seen.system)
+
+
+def _note_groups(ours: Iterable[Seen], state: State) -> None:
+    """Note the groups that the point of sale has, first of all: a store's are told by them."""
+    bodies = [seen.body for seen in ours if seen.system == state.shop.pos]
+    for title in groups.note_titles(state, {one.group or "" for one in bodies if isinstance(one, Customer)}):
+        for store in state.shop.customers:
+            look_again(state, store, title)
+
+
+def _follow_up(ours: Iterable[Seen], state: State) -> None:
+    """Let everything that hangs on these customers be decided again."""
+    for seen in ours:
+        if not isinstance(seen.body, Customer):
+            (merges.gone if seen.system == state.shop.pos else accounts.gone)(state, seen.system, seen.key)
+            continue
+        if seen.system == state.shop.pos:
+            state.creatable.add(seen.key)
+            accounts.link_waiting(state, seen.body.email)
+        who = accounts.who(state, seen.system, seen.body)
+        if who is not None:
+            state.people.add(who)
+
+
+def _entered(
+    state: State, before: Kept | None, system: str, customer: Customer, *, position: int, at: datetime
+) -> Kept:
+    """Give a customer as he is kept after a reading."""
+    if before is not None and before.gone_at is not None:
+        before = None  # He is back, or another under his number: what he was says nothing.
+    side = _side(before)
+    shown = _shown(state, system, customer)
+    now = sightings.see(side, shown, customer.changed_at or at)
+    if now != side:
+        state.fresh.add((system, customer.key))
+    kept = before or Kept(system=system, key=customer.key, body=customer)
+    texts = {"seen": _text(now.seen), "pending": _text(now.pending)}
+    return _traced(replace(kept, **texts, position=position), customer, at)  # type: ignore[arg-type]
+
+
+def _traced(kept: Kept, customer: Customer, at: datetime) -> Kept:
+    """Note what may show a merge later: a flag that was taken away, points that changed."""
+    if kept.body.is_ecommerce and not customer.is_ecommerce:
+        kept = replace(kept, unflagged_at=at)
+    if kept.body.points != customer.points:
+        kept = replace(kept, points_before=kept.body.points, points_at=at)
+    return replace(kept, body=customer)
+
+
+def _doubt(state: State, before: Kept, customer: Customer) -> None:
+    """Have a record read once more that was read before we wrote it, or at the same time: which one is it now?"""
+    side = _side(before)
+    if sightings.see(side, _shown(state, before.system, customer), before.body.changed_at or state.now) != side:
+        state.unsure.add((before.system, before.key))
+
+
+def _shown(state: State, system: str, customer: Customer) -> dict[str, Value]:
+    """Give what a record shows, with the group under the point of sale's title."""
+    shown = of_customer(customer, state.shop.abilities[system].fields)
+    if system != state.shop.pos and "group" in shown:
+        title = groups.at_pos(state, system, str(shown.pop("group")))
+        if title is not None:
+            shown["group"] = title
+    return shown
+
+
+def take_answer(outcome: Outcome, state: State) -> None:
+    """Enter what a consumer found at its target, after it wrote or instead of writing."""
+    kept = profiles.read(state.connection, [(outcome.system, outcome.key)]).get((outcome.system, outcome.key))
+    if kept is None or outcome.result in {"waiting", "skipped"}:
+        return
+    record = outcome.record
+    if record is None:  # Refused: nothing is on its way any more.
+        profiles.keep(state.connection, [replace(kept, pending="{}")])
+        return
+    shown = _shown(state, outcome.system, record)
+    side = sightings.answer(_side(kept), shown, record.changed_at or outcome.applied_at)
+    position = max(kept.position, _position(outcome.applied_at))
+    after = replace(kept, seen=_text(side.seen), pending="{}", position=position, body=record)
+    profiles.keep(state.connection, [after])
+    state.fresh.add((outcome.system, outcome.key))
+    who = links.find(state.connection, "customer", outcome.system, outcome.key)
+    if who is not None:
+        state.people.add(who)
+
+
+def decide(state: State) -> None:
+    """Decide what counts of every person of the batch, and have it written where something else stands."""
+    for who in sorted(state.people):
+        _decide(state, who)
+    for system, key in sorted(state.unsure):
+        _look(state, system, key)
+
+
+def _decide(state: State, who: OurId) -> None:
+    links.lock(state.connection, [f"person:{who}"])
+    kept = _known(state, who)
+    if state.shop.pos not in kept or len(kept) == 1:
+        return
+    sides = {system: _side(one) for system, one in kept.items()}
+    before = _AGREED.decode(profiles.agreed(state.connection, who))
+    settled = {name: _settle(state, name, before.get(name), sides) for name in FIELDS}
+    agreed = {name: one.agreed for name, one in settled.items() if one.agreed is not None}
+    if agreed != before:
+        profiles.agree(state.connection, who, _text(agreed))
+    _log_losers(state, kept, settled)
+    _ask_for_group(state, who, settled["group"])
+    for system, one in kept.items():
+        side = sightings.know(sides[system], agreed)
+        values = rules.writes(settled, side.seen, state.shop.abilities[system], _fields(state, system))
+        if "group" in values and _is_unpaired(state, one):
+            del values["group"]
+        side = _want(state, one, side, values, agreed, pos_id=kept[state.shop.pos].key)
+        if side != sides[system]:
+            profiles.keep(state.connection, [replace(one, seen=_text(side.seen), pending=_text(side.pending))])
+
+
+def _is_unpaired(state: State, kept: Kept) -> bool:
+    """Say whether an account has a group that is none of the point of sale's: it is left alone."""
+    return kept.system != state.shop.pos and groups.at_pos(state, kept.system, kept.body.group or "") is None
+
+
+def _known(state: State, who: OurId) -> dict[str, Kept]:
+    """Give a person's customer at the point of sale, and his oldest account in each store."""
+    first: dict[str, str] = {}
+    for system, key in links.remotes(state.connection, "customer", who):
+        if system == state.shop.pos or system in state.shop.customers:
+            first.setdefault(system, key)
+    kept = profiles.read(state.connection, first.items())
+    return {system: one for (system, _), one in kept.items() if one.gone_at is None}
+
+
+def _settle(state: State, name: str, agreed: Agreed | None, sides: Mapping[str, Side]) -> Settled:
+    shown = {
+        system: side.seen[name]
+        for system, side in sides.items()
+        if name in side.seen and name in _fields(state, system)
+    }
+    return rules.settle(name, agreed, shown, state.shop.abilities, pos=state.shop.pos)
+
+
+def _fields(state: State, system: str) -> tuple[str, ...]:
+    """Give the fields that are kept the same with a system."""
+    return FIELDS if system == state.shop.pos else state.shop.customers[system].fields
+
+
+def _want(
+    state: State, kept: Kept, side: Side, values: dict[str, Value], agreed: Mapping[str, Agreed], *, pos_id: str
+) -> Side:
+    """Want a system to show what is agreed; gives its side with what is on its way now."""
+    row = (kept.system, PROFILES, kept.key)
+    standing = wanted.rows(state.connection, [row]).get(row)
+    is_account = kept.system != state.shop.pos
+    is_unmarked = is_account and kept.body.pos_id != pos_id and "pos_id" in state.shop.abilities[kept.system].fields
+    if not values and not is_unmarked:
+        if standing is not None and standing.state in {"ready", "held", "rejected"}:
+            wanted.mark_done(state.connection, row, at=state.now, note="both sides show the same")
+            reviews.settle(state.connection, "refused", "/".join(row))
+        return side
+    shown = {name: side.seen[name].value for name in values if name in side.seen}
+    body = ChangeCustomer(
+        remote_id=kept.key,
+        fields=_profile(state, kept.system, values, pos_id=pos_id if is_unmarked else None),
+        decided_on=_profile(state, kept.system, shown, pos_id=None),
+    )
+    _want_again(state, row, body)
+    return sightings.send(side, {name: At(value, agreed[name].at) for name, value in values.items()})
+
+
+def _profile(state: State, system: str, values: Mapping[str, Value], *, pos_id: str | None) -> Profile:
+    """Give values as a command carries them, the group under the store's own title."""
+    own = dict(values)
+    if system != state.shop.pos and "group" in own:
+        own["group"] = groups.at_store(state, system, str(own["group"]))
+    return as_profile(own | ({} if pos_id is None else {"pos_id": pos_id}))
+
+
+def _want_again(state: State, row: tuple[str, str, str], body: ChangeCustomer) -> None:
+    """Want a change; what was wanted and done in just these words before is wanted once more."""
+    before = wanted.rows(state.connection, [row]).get(row)
+    wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=body)], at=state.now)
+    now = wanted.rows(state.connection, [row])[row]
+    if before is not None and before.state == "done" and now.state == "done":
+        wanted.reopen(state.connection, [row], at=state.now, note="it is not so any more")
+
+
+def _look(state: State, system: str, key: str) -> None:
+    """Have a customer read once more: nothing is written, and the answer says what is there."""
+    row = (system, PROFILES, key)
+    standing = wanted.rows(state.connection, [row]).get(row)
+    if standing is None or standing.state in {"done", "rejected"}:
+        _want_again(state, row, ChangeCustomer(remote_id=key, fields=Profile(), decided_on=Profile()))
+
+
+def _log_losers(state: State, kept: Mapping[str, Kept], settled: Mapping[str, Settled]) -> None:
+    """Write into the log what did not count: both values, both times (req-C7)."""
+    for name, one in settled.items():
+        for lost in one.lost:
+            key = kept[lost.side].key
+            if (lost.side, key) in state.fresh:
+                message = f"{name}: the change in {lost.side} lost against the one in {lost.against.side}"
+                row = (lost.side, PROFILES, key)
+                reviews.log_note(state.connection, row, message, at=state.now, kept=lost.against, lost=lost.change)
+
+
+def _ask_for_group(state: State, who: OurId, group: Settled) -> None:
+    """Ask a person where two sides disagree about the group."""
+    if group.conflict:
+        message = f"the group differs: {' or '.join(repr(one) for one in group.conflict)}?"
+        reviews.open_review(state.connection, "group", who, message, {"candidates": list(group.conflict)})
+    else:
+        reviews.settle(state.connection, "group", who)
+
+
+def choose_group(state: State, who: OurId, title: str) -> None:
+    """Enter the group that a person chose: it counts from now on, on every side."""
+    agreed = _AGREED.decode(profiles.agreed(state.connection, who))
+    agreed["group"] = Agreed(title, state.now, rules.PERSON)
+    profiles.agree(state.connection, who, _text(agreed))
+    kept = _known(state, who)
+    known = [replace(one, seen=_text(sightings.know(_side(one), agreed).seen)) for one in kept.values()]
+    profiles.keep(state.connection, known)
+    state.people.add(who)
+
+
+def look_again(state: State, system: str, title: str) -> None:
+    """Enter anew what the accounts of one group show: its title was paired meanwhile."""
+    kept = profiles.in_group(state.connection, system, title)
+    again = [_entered(state, one, system, one.body, position=one.position, at=state.now) for one in kept]
+    profiles.keep(state.connection, again)
+    for one in kept:
+        who = links.find(state.connection, "customer", system, one.key)
+        if who is not None:
+            state.people.add(who)
+
+
+def _side(kept: Kept | None) -> Side:
+    if kept is None:
+        return Side()
+    return msgspec.json.decode(f'{{"seen":{kept.seen},"pending":{kept.pending}}}', type=Side)
+
+
+def _text(values: object) -> str:
+    return msgspec.json.encode(values, order="sorted").decode()
+
+
+def _position(at: datetime) -> int:
+    """Give a time as a position: a reading's is milliseconds of the clock (producers.runner)."""
+    return int(at.timestamp() * 1000)

@@ -1,0 +1,75 @@
+"""Into whom was a customer merged who is gone from the point of sale (req-C6)?
+
+Nothing in the changes says "merge" (counterpoint 10.3): staff take the e-commerce flag from both, merge, and set it
+again. What shows it, the strongest first:
+
+1. A document of his is another customer's now.
+2. Another's points rose by exactly what he had.
+3. Another lost the flag when he did, and has his e-mail, his phone or his name.
+
+Exactly one customer shown by the strongest trace there is: he is the survivor. Several, or only a lost flag: a person
+says. No trace at all: he was deleted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.profiles import e164
+from schemas.records import Customer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """Another customer around the time of the deletion."""
+
+    customer: Customer
+    has_his_documents: bool = False
+    points_before: int | None = None  # Before the last change; None where they did not change meanwhile.
+    lost_flag: bool = False  # Around that time, whether it is set again or not.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Who survived, or who it may be."""
+
+    survivor: str | None
+    candidates: tuple[str, ...] = ()
+    why: str = ""
+
+
+def survivor(gone: Customer, suspects: Sequence[Suspect]) -> Verdict:
+    """Say into whom a customer was merged."""
+    others = [one for one in suspects if one.customer.key != gone.key]
+    traces = (
+        ("his documents are that customer's now", [one for one in others if one.has_his_documents]),
+        ("his points were added to that customer's", [one for one in others if _has_his_points(gone, one)]),
+        ("both lost the flag, and they share what tells a person", [one for one in others if _is_alike(gone, one)]),
+    )
+    for why, found in traces:
+        if len(found) == 1:
+            return Verdict(survivor=found[0].customer.key, why=why)
+        if found:
+            return Verdict(survivor=None, candidates=_numbers(found), why=why)
+    return Verdict(survivor=None, candidates=_numbers([one for one in others if one.lost_flag]))
+
+
+def _has_his_points(gone: Customer, one: Suspect) -> bool:
+    if not gone.points or one.points_before is None or one.customer.points is None:
+        return False
+    return one.customer.points - one.points_before == gone.points
+
+
+def _is_alike(gone: Customer, one: Suspect) -> bool:
+    if not one.lost_flag:
+        return False
+    other = one.customer
+    same_phone = bool(gone.phone) and e164(gone.phone) == e164(other.phone)
+    return same_phone or (gone.email is not None and gone.email == other.email) or _name(gone) == _name(other)
+
+
+def _name(customer: Customer) -> str:
+    return f"{customer.first_name} {customer.last_name}".casefold()
+
+
+def _numbers(found: Sequence[Suspect]) -> tuple[str, ...]:
+    return tuple(sorted(one.customer.key for one in found))

@@ -1,0 +1,184 @@
+"""Which value of a customer's field counts (req-C7)? One register for each field, whoever holds it.
+
+What is agreed has a value, a time and a side. Tried in this order:
+
+1. A side that shows what is agreed says nothing: our own writes come back so, and are silent.
+2. A side that does not keep the field, or shows nothing in one that must not be empty, says nothing.
+3. A side that shows something else changed it. A change older than what is agreed came too late: it lost.
+   An empty field that never had a value is no change.
+4. Of several changes the most recent wins; at the same moment the point of sale does.
+5. Nothing agreed yet: as above.
+6. The group alone is no register: where two sides disagree, a person chooses; nothing is written meanwhile (req-C8).
+
+Whoever shows something else than the winner is written to. What loses is named, with both values and times.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from schemas.profiles import FIELDS, Value, is_empty, same
+from schemas.records import Postal
+
+NEVER_EMPTY = frozenset({"email", "first_name", "last_name"})  # Neither side can do without.
+PERSON = "person"  # The side of a value that somebody chose by hand.
+# Since when a side shows an empty field that never had a value.
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+COPY = timedelta(microseconds=1)  # A copy is a little older than its original: it never wins against it.
+
+
+class At(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one system shows in a field, and since when, by its own clock."""
+
+    value: Value
+    at: datetime
+    is_strange: bool = False  # Chosen in ignorance of what was agreed or on its way there: counts in groups only.
+
+
+class Agreed(msgspec.Struct, frozen=True):
+    """What counts in a field, since when, and which side said so."""
+
+    value: Value
+    at: datetime
+    side: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What a system can keep of a customer."""
+
+    fields: frozenset[str] = frozenset(FIELDS)
+    lengths: Mapping[str, int] = field(default_factory=dict)  # By field, or by line of an address.
+
+    def can(self, name: str, value: Value) -> bool:
+        """Say whether this system can be given a value at all: it keeps the field, and half an e-mail is none."""
+        if name not in self.fields or (name in NEVER_EMPTY and is_empty(value)):
+            return False
+        return name != "email" or len(str(value)) <= self.lengths.get(name, len(str(value)))
+
+    def holds(self, name: str, value: Value) -> Value:
+        """Give a value as this system would keep it: cut to its columns."""
+        if isinstance(value, Postal):
+            parts = msgspec.structs.asdict(value)
+            return Postal(**{part: text[: self.lengths.get(part)].strip() for part, text in parts.items()})
+        return value[: self.lengths.get(name)].strip() if isinstance(value, str) and name != "email" else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A change that did not count, and why what counts does."""
+
+    side: str
+    change: At
+    against: Agreed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What counts in one field now."""
+
+    agreed: Agreed | None  # None: nobody says anything.
+    lost: tuple[Lost, ...] = ()
+    conflict: tuple[str, ...] = ()  # The values that a person must choose from; nothing is written meanwhile.
+
+
+def settle(
+    name: str, agreed: Agreed | None, sides: Mapping[str, At], abilities: Mapping[str, Abilities], *, pos: str
+) -> Settled:
+    """Decide one field.
+
+    Args:
+        name: One of FIELDS.
+        agreed: What counted until now; None where this person is new.
+        sides: What each system shows; a system that does not keep the field is not among them.
+        abilities: Of each of those systems.
+        pos: The point of sale's name: it wins at the same moment.
+    """
+    said = {side: at for side, at in sorted(sides.items()) if _says(name, agreed, at, abilities[side])}
+    if agreed is not None:
+        agreed = _latest(agreed, {side: at for side, at in sides.items() if side not in said}, name, abilities, pos)
+    if not said:
+        return Settled(agreed=agreed)
+    if name == "group":
+        return _choose(agreed, said, pos)
+    rank = {side: (at.at, side == pos) for side, at in said.items()}
+    winner = max(sorted(said), key=rank.__getitem__)
+    now = Agreed(said[winner].value, said[winner].at, winner)
+    if agreed is not None and _is_late(said[winner], winner, agreed, pos):
+        now = agreed
+    lost = tuple(
+        Lost(side=side, change=at, against=now)
+        for side, at in said.items()
+        if not same(name, at.value, now.value) and (agreed is not None or len(said) > 1)
+    )
+    return Settled(agreed=now, lost=lost)
+
+
+def _says(name: str, agreed: Agreed | None, shown: At, able: Abilities) -> bool:
+    """Say whether what a side shows is a change."""
+    if is_empty(shown.value) and (name in NEVER_EMPTY or shown.at == NEVER):
+        return False
+    return agreed is None or not same(name, shown.value, able.holds(name, agreed.value))
+
+
+def _latest(
+    agreed: Agreed, others: Mapping[str, At], name: str, abilities: Mapping[str, Abilities], pos: str
+) -> Agreed:
+    """Give what is agreed the time of the last side that came to it by itself: what is older lost against that too."""
+    for side, at in sorted(others.items()):
+        shows_it = same(name, at.value, abilities[side].holds(name, agreed.value))
+        if shows_it and (at.at, side == pos) > (agreed.at, agreed.side == pos):
+            agreed = Agreed(agreed.value, at.at, side)
+    return agreed
+
+
+def _is_late(change: At, side: str, agreed: Agreed, pos: str) -> bool:
+    """Say whether a change lost against what is agreed: it is older, or as old and not the point of sale's.
+
+    One side's own two changes within a second come in the order in which they were read.
+    """
+    if change.at == agreed.at and side != agreed.side:
+        return side != pos or agreed.side == PERSON
+    return change.at < agreed.at
+
+
+def _choose(agreed: Agreed | None, said: Mapping[str, At], pos: str) -> Settled:
+    """Decide the group: one change of what was agreed counts; several, or a stranger's, are for a person."""
+    if agreed is not None:
+        said = {side: at for side, at in said.items() if at.is_strange or not _is_late(at, side, agreed, pos)}
+    values = {str(at.value) for at in said.values()}
+    if agreed is not None and not is_empty(agreed.value) and any(at.is_strange for at in said.values()):
+        values.add(str(agreed.value))
+    if not values:
+        return Settled(agreed=agreed)
+    if len(values) > 1:
+        return Settled(agreed=agreed, conflict=tuple(sorted(values)))
+    side, at = max(said.items(), key=lambda one: (one[1].at, one[0] == pos, one[0]))
+    # A stranger's group that nobody contradicts is taken as of now.
+    since = at.at if agreed is None else max(at.at, agreed.at + COPY)
+    return Settled(agreed=Agreed(at.value, since, side))
+
+
+def writes(
+    settled: Mapping[str, Settled], sides: Mapping[str, At], able: Abilities, fields: Iterable[str]
+) -> dict[str, Value]:
+    """Give what one system must be given: the agreed values that it does not show, of the fields that it keeps.
+
+    Args:
+        settled: By field.
+        sides: What this system shows, by field.
+        able: Its abilities.
+        fields: The fields to consider: those of the pair.
+    """
+    found: dict[str, Value] = {}
+    for name in fields:
+        one = settled.get(name)
+        if one is None or one.agreed is None or one.conflict or not able.can(name, one.agreed.value):
+            continue
+        wanted = able.holds(name, one.agreed.value)
+        shown = sides.get(name)
+        if (not is_empty(wanted)) if shown is None else not same(name, shown.value, wanted):
+            found[name] = wanted
+    return found

@@ -1,0 +1,446 @@
+"""changes.<system>.<customers> -> one person, the same everywhere: fields, accounts, groups, merges (req-C1 to C9)."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Engine
+
+from counterflow.systems.registry import KEPT, READERS
+from processors.rules.profiles import Abilities
+from processors.rules.qualification import Terms
+from processors.shop import Customers, Shop
+from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer
+from schemas.profiles import of_profile
+from schemas.records import Customer, Postal
+from tests.flows import builders as b
+from tests.flows.builders import Row
+from tests.flows.pipeline import Pipeline
+
+PLATFORMS = {"counterpoint": "counterpoint", "north": "woocommerce", "south": "woocommerce"}
+MARK = {"counterpoint_cust_no": "C-1"}
+LATER = "2026-01-05T11:00:00"
+LATEST = "2026-01-05T12:00:00"
+
+
+def settings(**policy: Any) -> Shop:
+    policies = {name: Customers(**policy) for name in ("north", "south")}
+    able = {name: Abilities(fields=KEPT[kind][0], lengths=KEPT[kind][1]) for name, kind in PLATFORMS.items()}
+    return replace(b.shop(), customers=policies, abilities=able, merge_wait=timedelta(seconds=30))
+
+
+@pytest.fixture
+def pipeline(database: Engine) -> Pipeline:
+    made = Pipeline(database, settings())
+    made.master(on=True)
+    return made
+
+
+def person(cust_no: str = "C-1", email: str = "ana@example.com", *, at: str = b.PLACED, **columns: Any) -> Row:
+    return b.customer(cust_no, email, RS_UTC_DT=at, **columns)
+
+
+def changes(commands: list[Command]) -> dict[tuple[str, str], Row]:
+    """Give what each system is to show."""
+    return {
+        (one.system, one.key): of_profile(one.body.fields) for one in commands if isinstance(one.body, ChangeCustomer)
+    }
+
+
+def shown(system: str, row: Row) -> Customer:
+    found = READERS[PLATFORMS[system]]("AR_CUST" if system == "counterpoint" else "customers", msgspec.json.encode(row))
+    assert isinstance(found, Customer)
+    return found
+
+
+def both(pipeline: Pipeline, **columns: Any) -> None:
+    """Let one person be known on both sides, marked and alike."""
+    meta = MARK | ({"counterflow_group": columns["CATEG_COD"]} if "CATEG_COD" in columns else {})
+    pipeline.take(
+        pipeline.here("AR_CUST", person(PHONE_1="212 555 0100", **columns)),
+        pipeline.there("north", "customers", b.account(7, "ana@example.com", phone="212-555-0100", meta=meta)),
+    )
+
+
+def carry_out(pipeline: Pipeline, commands: list[Command]) -> None:
+    """Do what is asked as a consumer would, until nothing more is."""
+    for minute in range(60):
+        if not commands:
+            return
+        commands = [
+            one
+            for command in commands
+            for one in pipeline.take(_done(pipeline, command, f"2026-01-05T14:{minute:02}:00"))
+        ]
+    raise AssertionError("it never ends")
+
+
+def _done(pipeline: Pipeline, command: Command, at: str) -> Any:
+    if not isinstance(command.body, ChangeCustomer):
+        return pipeline.answer(command, "applied", account_id=f"9{command.key.removeprefix('pos:C-')}")
+    query = "SELECT body FROM profile WHERE system = :system AND key = :key"
+    ((body,),) = pipeline.rows(query, system=command.system, key=command.key)
+    record = msgspec.json.decode(body, type=Customer)
+    plain = {name: value for name, value in of_profile(command.body.fields).items() if not isinstance(value, Postal)}
+    record = msgspec.structs.replace(record, changed_at=datetime.fromisoformat(at + "+00:00"), **plain)
+    return pipeline.answer(command, "applied", record=record)
+
+
+def test_an_account_with_the_email_of_one_customer_is_his_at_once(pipeline: Pipeline) -> None:  # req-C9
+    pipeline.take(pipeline.here("AR_CUST", person()))
+    went = pipeline.take(pipeline.there("north", "customers", b.account(7, "ANA@example.com")))
+    assert changes(went) == {("north", "7"): {"pos_id": "C-1"}}
+
+
+def test_whoever_comes_first_the_other_is_found(pipeline: Pipeline) -> None:
+    pipeline.take(pipeline.there("north", "customers", b.account(7, "ana@example.com")))
+    assert changes(pipeline.take(pipeline.here("AR_CUST", person()))) == {("north", "7"): {"pos_id": "C-1"}}
+
+
+def test_equal_sides_are_left_alone(pipeline: Pipeline) -> None:
+    both(pipeline)
+    assert pipeline.commands_out() == []
+
+
+def test_a_change_on_the_web_goes_to_the_point_of_sale_and_comes_back_in_silence(pipeline: Pipeline) -> None:
+    both(pipeline)
+    new = b.account(7, "ana@example.com", phone="212-555-0199", meta=MARK, at=LATER)
+    (went,) = pipeline.take(pipeline.there("north", "customers", new))
+    assert changes([went]) == {("counterpoint", "C-1"): {"phone": "212-555-0199"}}
+    row = person(PHONE_1="212-555-0199", at=LATEST)
+    assert pipeline.take(pipeline.answer(went, "applied", record=shown("counterpoint", row))) == []
+    assert pipeline.take(pipeline.here("AR_CUST", row, position=2_000_000_000_000)) == []
+
+
+def test_both_changed_the_more_recent_wins_and_the_loser_is_in_the_log(pipeline: Pipeline) -> None:  # req-C7
+    both(pipeline)
+    went = pipeline.take(
+        pipeline.here("AR_CUST", person(PHONE_1="212 555 0111", at=LATER)),
+        pipeline.there("north", "customers", b.account(7, "ana@example.com", phone="2125550122", meta=MARK, at=LATEST)),
+    )
+    assert changes(went) == {("counterpoint", "C-1"): {"phone": "2125550122"}}
+    ((message, lost, kept),) = pipeline.rows("SELECT message, request, response FROM log_entry")
+    assert message == "phone: the change in counterpoint lost against the one in north"
+    assert ("212 555 0111" in lost, "11:00" in lost, "2125550122" in kept, "12:00" in kept) == (True,) * 4
+
+
+def test_different_fields_changed_on_both_sides_are_both_kept(pipeline: Pipeline) -> None:
+    both(pipeline)
+    went = pipeline.take(
+        pipeline.here("AR_CUST", person(PHONE_1="212 555 0100", LST_NAM="Adler-Brown", at=LATER)),
+        pipeline.there("north", "customers", b.account(7, "ana@example.com", phone="2125550122", meta=MARK, at=LATEST)),
+    )
+    assert changes(went) == {
+        ("counterpoint", "C-1"): {"phone": "2125550122"},
+        ("north", "7"): {"last_name": "Adler-Brown"},
+    }
+
+
+def test_where_the_target_changed_meanwhile_nothing_is_written_and_it_is_decided_again(pipeline: Pipeline) -> None:
+    both(pipeline)
+    new = b.account(7, "ana@example.com", phone="2125550122", meta=MARK, at=LATER)
+    (went,) = pipeline.take(pipeline.there("north", "customers", new))
+    clerk = shown("counterpoint", person(PHONE_1="212 555 0133", at=LATEST))
+    again = pipeline.take(pipeline.answer(went, "differs", "changed there meanwhile: phone", record=clerk))
+    assert changes(again) == {("north", "7"): {"phone": "212 555 0133"}}
+
+
+def test_an_old_reading_behind_our_own_write_undoes_nothing_but_is_looked_at(pipeline: Pipeline) -> None:
+    both(pipeline)
+    new = b.account(7, "ana@example.com", phone="2125550122", meta=MARK, at=LATER)
+    (went,) = pipeline.take(pipeline.there("north", "customers", new))
+    written = shown("counterpoint", person(PHONE_1="2125550122", at=LATEST))
+    pipeline.take(pipeline.answer(went, "applied", record=written))
+    (look,) = pipeline.take(pipeline.here("AR_CUST", person(PHONE_1="212 555 0100")))
+    assert changes([look]) == {("counterpoint", "C-1"): {}}
+    assert pipeline.take(pipeline.answer(look, "already", record=written)) == []
+
+
+def test_the_same_change_again_after_it_was_taken_back_goes_out_again(pipeline: Pipeline) -> None:
+    both(pipeline)
+    sent = []
+    for minute, phone in enumerate(("2125550122", "2125550100", "2125550122", "2125550100")):
+        at = f"2026-01-05T12:{minute:02}:00"
+        new = b.account(7, "ana@example.com", phone=phone, meta=MARK, at=at)
+        (went,) = pipeline.take(pipeline.there("north", "customers", new))
+        record = shown("counterpoint", person(PHONE_1=phone, at=at))
+        pipeline.take(pipeline.answer(went, "applied", record=record))
+        sent.append(changes([went])[("counterpoint", "C-1")]["phone"])
+    assert sent == ["2125550122", "2125550100", "2125550122", "2125550100"]
+
+
+def test_two_stores_and_the_point_of_sale_show_the_same(pipeline: Pipeline) -> None:
+    both(pipeline)
+    pipeline.take(pipeline.there("south", "customers", b.account(9, "ana@example.com", phone="2125550100", meta=MARK)))
+    new = b.account(9, "ana@example.com", phone="2125550144", meta=MARK, at=LATER)
+    went = pipeline.take(pipeline.there("south", "customers", new))
+    assert changes(went) == {
+        ("counterpoint", "C-1"): {"phone": "2125550144"},
+        ("north", "7"): {"phone": "2125550144"},
+    }
+
+
+def test_an_email_of_several_customers_is_a_question_with_a_suggestion(pipeline: Pipeline) -> None:  # req-C5
+    pipeline.take(
+        pipeline.here("AR_CUST", person("C-1", IS_ECOMM_CUST="N")),
+        pipeline.here("AR_CUST", person("C-2")),
+        pipeline.there("north", "customers", b.account(7, "ana@example.com")),
+    )
+    ((body,),) = pipeline.rows("SELECT body FROM review WHERE kind = 'account'")
+    assert msgspec.json.decode(body) == {"candidates": ["C-2", "C-1"], "suggestion": "C-2"}
+    assert changes(pipeline.decide("account:north/7", "C-1")) == {("north", "7"): {"pos_id": "C-1"}}
+
+
+def test_an_email_changed_on_either_side_leaves_the_link(pipeline: Pipeline) -> None:  # req-C5
+    both(pipeline)
+    went = pipeline.take(pipeline.here("AR_CUST", person(email="anna@example.org", PHONE_1="2125550100", at=LATER)))
+    assert changes(went) == {("north", "7"): {"email": "anna@example.org"}}
+
+
+def test_a_replay_of_everything_says_nothing(pipeline: Pipeline) -> None:
+    messages = [
+        pipeline.here("AR_CUST", person(PHONE_1="212 555 0100")),
+        pipeline.there("north", "customers", b.account(7, "ana@example.com", phone="2125550100", meta=MARK)),
+        pipeline.there("north", "customers", b.account(7, "ana@example.com", phone="2125550177", meta=MARK, at=LATER)),
+    ]
+    pipeline.take(*messages)
+    before = pipeline.everything()
+    assert [pipeline.take(one) for one in messages] == [[], [], []]
+    assert pipeline.everything() == before
+
+
+# Groups (req-C8).
+
+
+def test_a_group_changed_at_the_point_of_sale_reaches_the_web(pipeline: Pipeline) -> None:
+    both(pipeline, CATEG_COD="RETAIL")
+    went = pipeline.take(pipeline.here("AR_CUST", person(PHONE_1="212 555 0100", CATEG_COD="VIP", at=LATER)))
+    assert changes(went) == {("north", "7"): {"group": "VIP"}}
+
+
+def test_two_different_groups_are_for_a_person_and_freeze_that_field_only(pipeline: Pipeline) -> None:
+    meta = MARK | {"counterflow_group": "VIP"}
+    pipeline.take(
+        pipeline.here("AR_CUST", person("C-5", "vera@example.com", CATEG_COD="VIP")),
+        pipeline.here("AR_CUST", person(PHONE_1="212 555 0100", CATEG_COD="RETAIL")),
+    )
+    row = b.account(7, "ana@example.com", phone="2125550122", meta=meta, at=LATER)
+    went = pipeline.take(pipeline.there("north", "customers", row))
+    assert changes(went) == {("counterpoint", "C-1"): {"phone": "2125550122"}}
+    carry_out(pipeline, went)
+    (review,) = [one for one in pipeline.asked() if one.startswith("group:")]
+    assert changes(pipeline.decide(review, "VIP"))[("counterpoint", "C-1")]["group"] == "VIP"
+
+
+def test_a_title_in_other_capitals_is_proposed_and_not_done(pipeline: Pipeline) -> None:
+    row = b.account(7, "ana@example.com", phone="2125550100", meta=MARK | {"counterflow_group": "Vip"}, at=LATER)
+    pipeline.take(
+        pipeline.here("AR_CUST", person(PHONE_1="212 555 0100", CATEG_COD="VIP")),
+        pipeline.there("north", "customers", row),
+    )
+    ((key, body),) = pipeline.rows("SELECT key, body FROM review WHERE kind = 'group-title'")
+    assert pipeline.commands_out() == []
+    assert (key, msgspec.json.decode(body)["suggestion"]) == ("north/Vip", "VIP")
+    pipeline.decide("group-title:north/Vip", "VIP")
+    went = pipeline.take(pipeline.here("AR_CUST", person("C-2", "ben@example.com", CATEG_COD="VIP")))
+    assert ("north", "7") not in changes(went)
+
+
+# Accounts made by us (req-C1 to C3).
+
+
+def creating(database: Engine, **policy: Any) -> Pipeline:
+    made = Pipeline(database, settings(**{"create": "at_once", "terms": Terms(away=timedelta(days=365))} | policy))
+    made.master(on=True)
+    return made
+
+
+def created(commands: list[Command]) -> list[tuple[str, str]]:
+    return [(one.system, one.key) for one in commands if isinstance(one.body, CreateAccount)]
+
+
+def test_creation_is_off_by_default(pipeline: Pipeline) -> None:
+    assert created(pipeline.take(pipeline.here("AR_CUST", person()))) == []
+
+
+def test_who_qualifies_is_created_once_in_each_store_and_linked(database: Engine) -> None:
+    pipeline = creating(database)
+    went = pipeline.take(pipeline.here("AR_CUST", person()))
+    assert created(went) == [("north", "pos:C-1"), ("south", "pos:C-1")]
+    north = next(one for one in went if one.system == "north")
+    pipeline.take(
+        pipeline.answer(north, "applied", account_id="7", record=shown("north", b.account(7, "ana@example.com")))
+    )
+    again = pipeline.take(pipeline.here("AR_CUST", person(LST_NAM="Brown", at=LATER)))
+    assert created(again) == []
+    pipeline.take(pipeline.there("north", "customers", b.account(7, "ana@example.com", meta=MARK, at=LATER)))
+    assert pipeline.rows("SELECT remote_id FROM link WHERE system = 'north'") == [("7",)]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"IS_ECOMM_CUST": "N"},
+        {"EMAIL_ADRS_1": ""},
+        {"EMAIL_ADRS_1": "noemail@example.com"},
+        {"EMAIL_ADRS_1": "ana(at)example.com"},
+        {"RS_UTC_DT": "2020-01-05T10:00:00"},
+    ],
+)
+def test_who_does_not_qualify_is_not_created(database: Engine, columns: Row) -> None:
+    pipeline = creating(database)
+    assert created(pipeline.take(pipeline.here("AR_CUST", person() | columns))) == []
+
+
+def test_an_email_that_two_customers_have_makes_no_account(database: Engine) -> None:
+    pipeline = creating(database)
+    rows = [pipeline.here("AR_CUST", person(number)) for number in ("C-1", "C-2")]
+    assert created(pipeline.take(*rows)) == []
+
+
+def test_the_most_recent_come_first_and_no_more_than_the_pace(database: Engine) -> None:  # req-C2
+    pipeline = creating(database, per_hour=2, per_day=3)
+    rows = [
+        pipeline.here("AR_CUST", person(f"C-{day}", f"p{day}@example.com", at=f"2026-01-0{day}T08:00:00"))
+        for day in (1, 3, 2, 5, 4)
+    ]
+    went = pipeline.take(*rows)
+    assert [key for system, key in created(went) if system == "north"] == ["pos:C-5", "pos:C-4"]
+    carry_out(pipeline, went)
+    assert created(pipeline.wait(1800)) == []
+    went = pipeline.wait(1900)
+    assert [key for system, key in created(went) if system == "north"] == ["pos:C-3"]  # The day's room is used up.
+    carry_out(pipeline, went)
+    assert created(pipeline.wait(7200)) == []
+    rest = [key for system, key in created(pipeline.wait(86_400)) if system == "north"]
+    assert rest == ["pos:C-2", "pos:C-1"]
+
+
+def test_a_stopped_load_goes_on_where_it_was(database: Engine) -> None:
+    pipeline = creating(database)
+    pipeline.task("north", "customers", enabled=False)
+    went = pipeline.take(pipeline.here("AR_CUST", person()))
+    assert created(went) == [("south", "pos:C-1")]
+    assert created(pipeline.task("north", "customers", enabled=True)) == [("north", "pos:C-1")]
+
+
+def test_an_account_deleted_on_the_web_is_never_made_again(database: Engine) -> None:
+    pipeline = creating(database)
+    pipeline.take(pipeline.there("north", "customers", b.account(7, "ana@example.com")))
+    pipeline.take(pipeline.here("AR_CUST", person()))
+    pipeline.take(pipeline.gone_there("north", "customers", 7))
+    assert created(pipeline.take(pipeline.here("AR_CUST", person(LST_NAM="Brown", at=LATER)))) == []
+
+
+def test_after_the_first_order_a_customer_is_given_an_account(database: Engine) -> None:  # req-C9
+    pipeline = creating(database, create="after_order")
+    pipeline.take(
+        pipeline.there("north", "products", b.product(1, "MUG", 5)),
+        pipeline.here("IM_ITEM", b.item("MUG")),
+        pipeline.here("AR_CUST", person()),
+    )
+    assert created(pipeline.commands_out()) == []
+    went = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com")))
+    assert ("north", "pos:C-1") in created(went)
+
+
+def test_an_account_of_nobody_known_is_made_a_customer_at_once_where_the_policy_says_so(database: Engine) -> None:
+    pipeline = Pipeline(database, settings(adopt="at_once"))
+    pipeline.master(on=True)
+    (went,) = pipeline.take(pipeline.there("north", "customers", b.account(7, "cleo@example.com")))
+    assert isinstance(went.body, CreateCustomer)
+    pipeline.take(pipeline.answer(went, "applied", cust_no="C-9"))
+    again = pipeline.take(pipeline.here("AR_CUST", person("C-9", "cleo@example.com")))
+    assert changes(again) == {("north", "7"): {"pos_id": "C-9"}}
+
+
+# Merges (req-C6).
+
+
+def merge(pipeline: Pipeline, *, points: int = 0) -> None:
+    """Let staff merge C-2 into C-1 as Counterpoint wants it: unflag both, merge, flag again."""
+    one: Row
+    two: Row
+    one, two = {"PHONE_1": "212 555 0100", "LOY_PTS_BAL": 25}, {"PHONE_1": "212 555 0100", "LOY_PTS_BAL": points}
+    for column in ("N",):
+        pipeline.take(pipeline.here("AR_CUST", person(IS_ECOMM_CUST=column, at=LATER, **one)))
+        pipeline.take(pipeline.here("AR_CUST", person("C-2", "ana@example.org", IS_ECOMM_CUST=column, at=LATER, **two)))
+    pipeline.take(pipeline.gone_here("AR_CUST", CUST_NO="C-2"))
+    pipeline.take(pipeline.here("AR_CUST", person(IS_ECOMM_CUST="Y", at=LATEST, **one | {"LOY_PTS_BAL": 25 + points})))
+
+
+def two_customers(pipeline: Pipeline, points: int = 0) -> None:
+    both(pipeline, LOY_PTS_BAL=25)
+    went = pipeline.take(
+        pipeline.here("AR_CUST", person("C-2", "ana@example.org", PHONE_1="212 555 0100", LOY_PTS_BAL=points)),
+        pipeline.there("south", "customers", b.account(9, "ana@example.org", phone="2125550100")),
+    )
+    carry_out(pipeline, went)
+
+
+@pytest.mark.parametrize("points", [0, 25])
+def test_a_merge_is_followed_by_everything_that_hung_on_the_merged_one(pipeline: Pipeline, points: int) -> None:
+    two_customers(pipeline, points)
+    merge(pipeline, points=points)
+    went = pipeline.wait(31)
+    assert changes(went)[("south", "9")]["pos_id"] == "C-1"
+    linked = "SELECT count(DISTINCT our_id) FROM link WHERE entity = 'customer'"
+    assert pipeline.rows(linked) == [(1,)]
+
+
+def test_a_merge_of_two_with_accounts_in_one_store_keeps_the_older_one_in_step(pipeline: Pipeline) -> None:
+    both(pipeline, LOY_PTS_BAL=25)
+    pipeline.take(
+        pipeline.here("AR_CUST", person("C-2", "ana@example.org", PHONE_1="212 555 0100", LOY_PTS_BAL=10)),
+        pipeline.there("north", "customers", b.account(11, "ana@example.org", phone="2125550100")),
+    )
+    merge(pipeline, points=10)
+    pipeline.wait(31)
+    went = pipeline.take(pipeline.here("AR_CUST", person(PHONE_1="212 555 0155", at="2026-01-05T13:00:00")))
+    assert changes(went) == {("north", "7"): {"phone": "212 555 0155"}}
+
+
+def test_a_deletion_without_a_trace_of_a_merge_is_a_question(pipeline: Pipeline) -> None:
+    both(pipeline)
+    pipeline.take(pipeline.gone_here("AR_CUST", CUST_NO="C-1"))
+    assert pipeline.asked() == {}
+    pipeline.wait(31)
+    assert list(pipeline.asked()) == ["merge:C-1"]
+    pipeline.take(pipeline.here("AR_CUST", person("C-2", "ana@example.org", PHONE_1="212 555 0100")))
+    went = pipeline.decide("merge:C-1", "C-2")
+    assert changes(went)[("north", "7")]["pos_id"] == "C-2"
+
+
+def test_an_order_of_the_merged_one_becomes_the_survivors_document(pipeline: Pipeline) -> None:
+    pipeline.take(
+        pipeline.there("north", "products", b.product(1, "MUG", 5)),
+        pipeline.here("IM_ITEM", b.item("MUG")),
+    )
+    two_customers(pipeline, 25)
+    sent = next(
+        one
+        for one in pipeline.take(pipeline.there("south", "orders", b.order(3, "ana@example.org", customer_id=9)))
+        if one.task == "orders"
+    )
+    merge(pipeline, points=25)
+    pipeline.wait(31)
+    went = pipeline.take(pipeline.answer(sent, "rejected", "customer C-2 is gone from Counterpoint"))
+    assert [(one.key, one.body.cust_no) for one in went if one.task == "orders"] == [("south/3", "C-1")]  # type: ignore[union-attr]
+
+
+# A pair without Counterpoint: one store is the point of sale of the other.
+
+
+def test_two_stores_are_a_pair_of_their_own(database: Engine) -> None:
+    able = {name: Abilities(fields=KEPT["woocommerce"][0]) for name in ("north", "south")}
+    mark = {"counterpoint_cust_no": "9"}
+    made = Pipeline(database, replace(b.shop(), pos="south", customers={"north": Customers()}, abilities=able))
+    made.master(on=True)
+    made.take(
+        made.there("south", "customers", b.account(9, "ana@example.com", phone="2125550100")),
+        made.there("north", "customers", b.account(7, "ana@example.com", phone="2125550100", meta=mark)),
+    )
+    went = made.take(made.there("south", "customers", b.account(9, "ana@example.com", phone="2125550111", at=LATER)))
+    assert changes(went)[("north", "7")]["phone"] == "2125550111"
