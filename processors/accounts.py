@@ -7,9 +7,9 @@ that the gate paces these commands, and nobody is named twice.
 
 import msgspec
 
-from counterflow.state import links, profiles, records, reviews, wanted
+from counterflow.state import links, profiles, records, reviews, steering, wanted
 from counterflow.state.wanted import Want
-from processors import customers
+from processors import customers, matches
 from processors.rules.qualification import last_seen, reasons_against
 from processors.shop import Customers, State
 from schemas.commands import CreateAccount, CreateCustomer
@@ -17,10 +17,54 @@ from schemas.names import OurId
 from schemas.outcomes import Outcome
 from schemas.profiles import as_profile, is_empty, of_customer
 from schemas.records import Address, Customer
+from schemas.requests import AdoptAccount, PartAccount
 
-ACCOUNT = "account"  # The review: whose is this account?
 APART = "apart"  # A person's decision: nobody's whom we know by e-mail.
-CUSTOMERS = customers.CUSTOMERS
+ACCOUNT, CUSTOMERS = customers.ACCOUNT, customers.CUSTOMERS
+TELL = "tell"  # The timer of a walk through all customers of a system.
+TELL_AT_ONCE = 200
+
+
+def may_tell(state: State) -> bool:
+    """Say whether the point of sale's customers are known whole: before, one e-mail may seem to be one customer's."""
+    return steering.get(state.connection, f"told:{state.shop.pos}") is not None
+
+
+def begin_to_tell(state: State) -> None:
+    """Begin to say whose accounts are, once every customer that the first full reading found has been seen."""
+    pos = state.shop.pos
+    entity = state.shop.entity(pos)
+    if not state.shop.customers or may_tell(state):
+        return
+    wanted_rows = steering.rows_read(state.connection, pos, entity)
+    if wanted_rows is not None and profiles.count(state.connection, pos, entity) >= wanted_rows:
+        steering.put_first(state.connection, f"told:{pos}", "yes")
+        for system in (*state.shop.customers, pos):
+            tell(state, system, "")
+
+
+def look_at_all(state: State) -> None:
+    """Decide of every customer of the point of sale whether he is to have an account."""
+    tell(state, state.shop.pos, "")
+
+
+def tell(state: State, system: str, after: str) -> None:
+    """Have the customers of a system behind a key looked at, some at a time: a shop may have a hundred thousand."""
+    steering.set_timer(state.connection, TELL, system, state.now, body=after)
+
+
+def tell_some(state: State, system: str, after: str) -> None:
+    """Say of some accounts whose they are, or of some customers whether they are to have one."""
+    keys = profiles.keys(state.connection, system, state.shop.entity(system), after=after, most=TELL_AT_ONCE)
+    if len(keys) == TELL_AT_ONCE:
+        tell(state, system, keys[-1])
+    if system == state.shop.pos:
+        state.creatable |= set(keys)
+        return
+    for account in records.read(state.connection, system, "customers", keys, Customer).values():
+        ours = who(state, system, account)
+        if ours is not None:
+            state.people.add(ours)
 
 
 def who(state: State, system: str, customer: Customer) -> OurId | None:
@@ -30,7 +74,7 @@ def who(state: State, system: str, customer: Customer) -> OurId | None:
         return ours
     key = f"{system}/{customer.key}"
     decided = reviews.decision(state.connection, ACCOUNT, key)
-    if decided == APART or customer.email is None:
+    if decided == APART or customer.email is None or not may_tell(state):
         return None
     links.lock(state.connection, [f"email:{customer.email}", f"account:{key}"])
     known = _at_pos(state, customer.email)
@@ -86,7 +130,7 @@ def _adopt(state: State, store: str, customer: Customer) -> None:
 
 def adopt(state: State, store: str, customer: Customer) -> None:
     """Want a customer at the point of sale for an account, under the e-mail as an order would."""
-    if customer.email is None or reviews.decision(state.connection, "refused", _creation(state, customer.email)):
+    if customer.email is None or _at_pos(state, customer.email):
         return
     ours = links.find(state.connection, "customer", links.UNDER_WAY, customer.email)
     if ours is None:
@@ -100,12 +144,10 @@ def adopt(state: State, store: str, customer: Customer) -> None:
         phone=customer.phone,
         billing=customer.billing or Address(),
     )
+    if not matches.may_create(state, state.shop.pos, store, customer, state.shop.customers[store].matches):
+        return
     want = Want(system=state.shop.pos, task=CUSTOMERS, key=f"email:{customer.email}", body=body)
     wanted.want(state.connection, [want], at=state.now)
-
-
-def _creation(state: State, email: str) -> str:
-    return f"{state.shop.pos}/{CUSTOMERS}/email:{email}"
 
 
 def gone(state: State, store: str, key: str) -> None:
@@ -125,7 +167,7 @@ def gone(state: State, store: str, key: str) -> None:
 
 def decide(state: State) -> None:
     """Decide for every customer of the batch, and every store, whether he is to have an account there."""
-    if not state.creatable or not state.shop.customers:
+    if not state.creatable or not state.shop.customers or not may_tell(state):
         return
     pos = state.shop.pos
     found = records.read(state.connection, pos, state.shop.entity(pos), state.creatable, Customer)
@@ -149,6 +191,8 @@ def _decide(state: State, store: str, policy: Customers, customer: Customer) -> 
     body = CreateAccount(email=customer.email or "", pos_id=customer.key, fields=as_profile(values))
     seen_at = last_seen(customer)
     priority = int(seen_at.timestamp()) if seen_at else 0  # The most recent first (req-C2).
+    if not matches.may_create(state, store, state.shop.pos, customer, policy.matches):
+        return
     want = Want(system=store, task=CUSTOMERS, key=row[2], body=body, priority=priority)
     wanted.want(state.connection, [want], at=state.now)
 
@@ -199,11 +243,27 @@ def welcome_rows(state: State, released: list[tuple[str, str, bytes | str]]) -> 
     return found
 
 
-def part(state: State, store: str, key: str) -> None:
+def take_request(state: State, ask: PartAccount | AdoptAccount, *, by: str) -> None:
+    """Do what a person asks about one account."""
+    match ask:
+        case PartAccount(store=store, account=account):
+            part(state, store, account, by=by)
+        case AdoptAccount(store=store, account=account):
+            adopt_by_hand(state, store, account)
+
+
+def adopt_by_hand(state: State, store: str, key: str) -> None:
+    """Want a customer at the point of sale for an account that has none: a person asks for it."""
+    account = records.read(state.connection, store, "customers", [key], Customer).get(key)
+    if account is not None and links.find(state.connection, "customer", store, key) is None:
+        adopt(state, store, account)
+
+
+def part(state: State, store: str, key: str, *, by: str) -> None:
     """Take a link away that a person says is wrong; the account is not linked by its e-mail again."""
     ours = links.find(state.connection, "customer", store, key)
     reviews.open_review(state.connection, ACCOUNT, f"{store}/{key}", "taken apart by a person", {})
-    reviews.decide(state.connection, ACCOUNT, f"{store}/{key}", APART, "person")
+    reviews.decide(state.connection, ACCOUNT, f"{store}/{key}", APART, by)
     links.drop(state.connection, "customer", store, key)
     if ours is not None:
         state.people.add(ours)

@@ -23,7 +23,7 @@ from counterflow.state import steering
 from counterflow.state.database import begin
 from counterflow.state.records import Seen
 from counterflow.systems.registry import Reader
-from processors import accounts, customers, documents, gate, mirror, orders, outcomes, profiles, stock
+from processors import accounts, customers, documents, gate, matches, mirror, orders, outcomes, profiles, stock
 from processors.shop import Shop, State
 from schemas.changes import Change, decode_key
 from schemas.names import COUNTERPOINT
@@ -161,6 +161,7 @@ class Batches:
                 outcomes.begun(state.connection, seen.system, seen.at)
         current = mirror.take(changes, state)
         customers.take(_of(current, COUNTERPOINT, "AR_CUST"), state)
+        matches.take(current, state)
         profiles.take(current, state)
         for word in words:
             match word:
@@ -222,6 +223,7 @@ def _decide(state: State) -> None:
     orders.decide(state)
     accounts.decide(state)
     profiles.decide(state)
+    matches.decide(state)
     stock.decide(state)
 
 

@@ -13,6 +13,7 @@ from schemas.names import COUNTERPOINT, OurId
 from schemas.records import Customer
 
 CUSTOMERS = "customers"
+ACCOUNT = "account"  # The review: whose is this account?
 SPACE = uuid.UUID("5f0c6c2e-5a0e-4b1c-9d43-6e1f2b7a9c10")
 
 
@@ -37,6 +38,7 @@ def settle(state: State, email: str) -> None:
         know(state, ours, known[0].key, "e-mail")
         # From now on the mirror finds him. Should the e-mail change there, it is nobody's again, not his.
         links.drop(state.connection, "customer", links.UNDER_WAY, email)
+        state.newcomers.add(known[0].key)
         creation = (COUNTERPOINT, CUSTOMERS, f"email:{email}")
         wanted.mark_done(state.connection, creation, at=state.now, note="the customer is there")
         reviews.settle(state.connection, "refused", "/".join(creation))

@@ -30,13 +30,13 @@ SILENCE = timedelta(seconds=60)  # A consumer says every few seconds that it liv
 _log = log.get("gate")
 
 
-def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, str]] = ()) -> int:
+def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, str]] | None = None) -> int:
     """Let out what may go: the rows of continuous tasks, those of tasks that are `due`, and those asked for by hand.
 
-    Gives how many went out.
+    What is paced goes out by the clock alone, when `due` is given. Gives how many went out.
     """
     links.lock(state.connection, ["gate"])
-    tasks, flying = _open_tasks(state, due), wanted.in_flight(state.connection)
+    tasks, flying = _open_tasks(state, due or ()), wanted.in_flight(state.connection)
     rows: list[Row[Any]] = []
     for system in sorted({system for system, _ in state.shop.tasks}):  # Each has room of its own: one that is away
         own = [task for task in tasks if task[0] == system]  # keeps what it has on its way, and holds nobody up.
@@ -44,7 +44,7 @@ def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, 
         paced = [task for task in own if _is_paced(state, task)]  # The store mails whom it creates (W-36).
         others = [task for task in own if task not in paced]
         rows += wanted.releasable(state.connection, system, others, at=state.now, most=most)
-        for task in paced:
+        for task in paced if due is not None else ():
             room = min(most, _room(state, system))
             rows += wanted.releasable(state.connection, system, [task], at=state.now, most=room)
     rows = list({(row.system, row.task, row.key): row for row in rows}.values())  # Those asked for by hand come twice.
@@ -126,8 +126,10 @@ def due(state: State) -> list[tuple[str, str]]:
     for timer in steering.claim_timers(state.connection, at=state.now, most=TIMERS_AT_ONCE):
         if timer.kind == stock.DRIFT:
             stock.check_drift(state, timer.key, datetime.fromisoformat(timer.body))
+        elif timer.kind == accounts.TELL:
+            accounts.tell_some(state, timer.key, timer.body)
         elif timer.kind == merges.MERGE:
-            merges.judge(state, timer.key, timer.body)
+            merges.judge(state, timer.key)
         elif timer.kind == "schedule":
             system, _, task = timer.key.partition("/")
             found.append((system, task))

@@ -11,7 +11,8 @@ TITLE = "group-title"
 
 def note_titles(state: State, seen: Iterable[str]) -> set[str]:
     """Note groups that the point of sale has; gives those that are new."""
-    new = set(seen) - {""} - titles(state)
+    new = set(seen) - {""}
+    new -= titles(state) if new else frozenset()
     for title in sorted(new):
         steering.put(state.connection, f"group:{state.shop.pos}/{title}", title)
         for store in state.shop.customers:

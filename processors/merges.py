@@ -4,8 +4,6 @@ The traces of a merge come one by one, in any order and from several partitions.
 is judged by what was seen until then.
 """
 
-from datetime import datetime
-
 from counterflow.state import links, profiles, records, reviews, steering, wanted
 from processors import customers
 from processors.rules import merges as rules
@@ -21,19 +19,17 @@ def gone(state: State, system: str, key: str) -> None:
     """Have the deletion of a customer judged, once the other traces of a merge have had time to show."""
     assert system == state.shop.pos
     if links.find(state.connection, "customer", system, key) is not None:
-        steering.set_timer_once(
-            state.connection, MERGE, key, state.now + state.shop.merge_wait, body=state.now.isoformat()
-        )
+        steering.set_timer_once(state.connection, MERGE, key, state.now + state.shop.merge_wait)
 
 
-def judge(state: State, key: str, since: str) -> None:
+def judge(state: State, key: str) -> None:
     """Find out into whom a customer was merged, and follow it; ask where it is not clear."""
     pos = state.shop.pos
     kept = profiles.read(state.connection, [(pos, key)]).get((pos, key))
     ours = links.find(state.connection, "customer", pos, key)
     if kept is None or kept.gone_at is None or ours is None:
         return  # He is back, or was followed already.
-    around = profiles.changed_around(state.connection, pos, datetime.fromisoformat(since), 2 * state.shop.merge_wait)
+    around = profiles.changed_around(state.connection, pos, kept.gone_at, 2 * state.shop.merge_wait)
     holders = _document_holders(state, ours)
     suspects = {one.key: _suspect(one, has_documents=one.key in holders) for one in around}
     for holder in holders - suspects.keys():
@@ -52,7 +48,7 @@ def _suspect(kept: profiles.Kept, *, has_documents: bool) -> Suspect:
     return Suspect(
         customer=kept.body,
         has_his_documents=has_documents,
-        points_before=kept.points_before if kept.points_at is not None else None,
+        points_before=kept.points_before,
         lost_flag=kept.unflagged_at is not None,
     )
 

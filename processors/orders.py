@@ -9,14 +9,15 @@ import msgspec
 from counterflow.state import links, records, reservations, reviews, steering, wanted
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
-from processors import customers
+from processors import customers, matches
 from processors.rules import documents
+from processors.rules.blocking import person_of
 from processors.rules.documents import Hold, Site
 from processors.rules.identity import Facts, Found, Known, Match, New, Same, Unclear, match_buyer
 from processors.shop import State
 from schemas.commands import CreateCustomer, PlaceDocument
 from schemas.names import COUNTERPOINT, CustNo, OurId
-from schemas.records import Order
+from schemas.records import Customer, Order
 
 ORDERS, CUSTOMERS = "orders", customers.CUSTOMERS
 Row = tuple[str, str, str]
@@ -132,6 +133,8 @@ def _want_customer(state: State, order: Order, buyer: OurId, row: Row) -> None:
     if order.email and links.find(state.connection, "customer", links.UNDER_WAY, order.email) == buyer:
         create = _creation(order)
         key = (COUNTERPOINT, CUSTOMERS, f"email:{create.email}")
+        if _may_be_known(state, order, create, row):
+            return
         wanted.want(state.connection, [Want(system=key[0], task=key[1], key=key[2], body=create)], at=state.now)
         made = wanted.rows(state.connection, [key])[key]
         if made.state == "done":  # Of another time: the one who was made then has another e-mail by now.
@@ -149,6 +152,32 @@ def _lost_its_customer(state: State, standing: Any, order: Order, row: Row) -> b
     buyer = links.find(state.connection, "buyer", row[2].partition("/")[0], order.key)
     now = links.remote(state.connection, "customer", COUNTERPOINT, buyer) if buyer else None
     return now not in {None, msgspec.json.decode(standing.body, type=PlaceDocument).cust_no}
+
+
+def _may_be_known(state: State, order: Order, create: CreateCustomer, row: Row) -> bool:
+    """Hold the creation of somebody who may be known, where the store's policy says so; a person says who he is."""
+    store = row[2].partition("/")[0]
+    policy = state.shop.customers.get(store)
+    if policy is None or policy.matches != "hold":
+        return False
+    if reviews.decision(state.connection, "order-customer", row[2]) == matches.NEW:
+        return False
+    customer = Customer(
+        key=f"order-{order.key}",
+        email=create.email,
+        first_name=create.first_name,
+        last_name=create.last_name,
+        phone=create.phone,
+        billing=create.billing,
+    )
+    likely = matches.suspects(state, COUNTERPOINT, person_of(customer), least=matches.HELD_MIN)
+    if not likely:
+        return False
+    percent = [round(like.share * 100) for _, like in likely]
+    facts = {"candidates": [one.key for one, _ in likely], "percent": percent}
+    message = f"{len(likely)} customers may be this one already, the likeliest with {percent[0]} %"
+    reviews.open_review(state.connection, "order-customer", row[2], message, facts)
+    return True
 
 
 def _watch_edit(state: State, wanted_body: str, order: Order, row: Row) -> None:

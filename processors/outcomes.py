@@ -6,16 +6,25 @@ from sqlalchemy import Connection
 
 from counterflow import log
 from counterflow.state import links, records, reviews, steering, wanted
-from counterflow.state import profiles as stored
 from counterflow.state.reviews import AGAIN, DROP
-from processors import accounts, customers, documents, groups, merges, profiles
+from processors import accounts, customers, documents, groups, matches, merges, profiles
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import next_run
 from processors.shop import State
 from schemas.names import COUNTERPOINT, OurId
 from schemas.outcomes import Cursor, Heartbeat, Outcome
 from schemas.records import Customer
-from schemas.requests import DecideReview, QueueAll, Request, SetMaster, SetTask, SyncNow
+from schemas.requests import (
+    AdoptAccount,
+    DecideMatch,
+    DecideReview,
+    PartAccount,
+    QueueAll,
+    Request,
+    SetMaster,
+    SetTask,
+    SyncNow,
+)
 
 _log = log.get("processors")
 
@@ -83,6 +92,8 @@ def take_heartbeat(beat: Heartbeat, state: State) -> None:
 def take_cursor(cursor: Cursor, state: State) -> None:
     """Keep where a producer stands."""
     steering.take_cursor(state.connection, cursor)
+    if cursor.rows is not None:
+        accounts.begin_to_tell(state)
 
 
 def take_request(request: Request, state: State) -> None:
@@ -97,14 +108,26 @@ def take_request(request: Request, state: State) -> None:
             _set_task(state, request.ask)
         case SyncNow(system=system, task=task, key=key):
             wanted.ask_now(state.connection, (system, task, key), at=state.now)
-        case QueueAll(system=system, task=task):
-            if task == CUSTOMERS and system in state.shop.customers:  # Who may have qualified meanwhile (req-C2).
-                pos = state.shop.pos
-                state.creatable |= set(stored.keys(state.connection, pos, state.shop.entity(pos)))
-                return
-            wanted.reopen_all(state.connection, system, task, at=state.now)
+        case QueueAll():
+            _queue_all(state, request.ask)
         case DecideReview(review=review, decision=decision):
             _decide(state, review, decision, request.by)
+        case PartAccount() | AdoptAccount() | DecideMatch():
+            _about_people(state, request.ask, request.by)
+
+
+def _about_people(state: State, ask: PartAccount | AdoptAccount | DecideMatch, by: str) -> None:
+    if not isinstance(ask, DecideMatch):
+        accounts.take_request(state, ask, by=by)
+    elif not matches.take_decision(state, ask.one, ask.other, ask.decision, by):
+        _log.warning("no such pair was asked about")
+
+
+def _queue_all(state: State, ask: QueueAll) -> None:
+    if ask.task == CUSTOMERS and ask.system in state.shop.customers:  # Who may have qualified meanwhile (req-C2).
+        accounts.look_at_all(state)
+    else:
+        wanted.reopen_all(state.connection, ask.system, ask.task, at=state.now)
 
 
 def _order(key: str) -> tuple[str, str]:
@@ -170,7 +193,7 @@ def _names_a_customer(kind: str, decision: str) -> bool:
     """Say whether a decision is a customer's number."""
     if kind == accounts.ACCOUNT:
         return decision != accounts.APART
-    return kind == "order-customer" or (kind == merges.MERGE and decision != DROP)
+    return (kind == "order-customer" and decision != matches.NEW) or (kind == merges.MERGE and decision != DROP)
 
 
 def _decide_refused(state: State, key: str, decision: str) -> None:

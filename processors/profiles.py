@@ -7,8 +7,10 @@ shows something else is written to. The writer reads first, and says what it fou
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import msgspec
+from sqlalchemy import Row
 
 from counterflow.state import links, profiles, reviews, wanted
 from counterflow.state.profiles import Kept
@@ -32,7 +34,7 @@ _AGREED = msgspec.json.Decoder(dict[str, Agreed])
 
 def take(batch: Iterable[Seen], state: State) -> None:
     """Enter what customers' records show now; at the end of the batch it is decided what counts."""
-    ours = [seen for seen in batch if _is_kept_the_same(state, seen)]
+    ours = [seen for seen in batch if state.shop.keeps(seen.system, seen.entity)]
     _note_groups(ours, state)
     kept = profiles.read(state.connection, [(seen.system, seen.key) for seen in ours])
     entered = []
@@ -47,12 +49,9 @@ def take(batch: Iterable[Seen], state: State) -> None:
         elif before is not None:
             profiles.mark_gone(state.connection, seen.system, seen.key, seen.at)
     profiles.keep(state.connection, entered)
+    if any(seen.system == state.shop.pos for seen in ours):
+        accounts.begin_to_tell(state)
     _follow_up(ours, state)
-
-
-def _is_kept_the_same(state: State, seen: Seen) -> bool:
-    has_customers = seen.system == state.shop.pos or seen.system in state.shop.customers
-    return bool(state.shop.customers) and has_customers and seen.entity == state.shop.entity(seen.system)
 
 
 def _note_groups(ours: Iterable[Seen], state: State) -> None:
@@ -149,23 +148,27 @@ def decide(state: State) -> None:
 
 def _decide(state: State, who: OurId) -> None:
     links.lock(state.connection, [f"person:{who}"])
-    kept = _known(state, who)
+    kept, fields = _known(state, who)
     if state.shop.pos not in kept or len(kept) == 1:
         return
     sides = {system: _side(one) for system, one in kept.items()}
     before = _AGREED.decode(profiles.agreed(state.connection, who))
-    settled = {name: _settle(state, name, before.get(name), sides) for name in FIELDS}
+    settled = {name: _settle(state, name, before.get(name), sides, fields) for name in FIELDS}
     agreed = {name: one.agreed for name, one in settled.items() if one.agreed is not None}
     if agreed != before:
         profiles.agree(state.connection, who, _text(agreed))
     _log_losers(state, kept, settled)
     _ask_for_group(state, who, settled["group"])
+    standing = wanted.rows(state.connection, [(system, PROFILES, one.key) for system, one in kept.items()])
     for system, one in kept.items():
         side = sightings.know(sides[system], agreed)
-        values = rules.writes(settled, side.seen, state.shop.abilities[system], _fields(state, system))
+        values = rules.writes(settled, side.seen, state.shop.abilities[system], fields[system])
         if "group" in values and _is_unpaired(state, one):
             del values["group"]
-        side = _want(state, one, side, values, agreed, pos_id=kept[state.shop.pos].key)
+        if values or _is_unmarked(state, one, kept[state.shop.pos].key):
+            side = _want(state, one, side, values, agreed, pos_id=kept[state.shop.pos].key)
+        else:
+            _rest(state, standing.get((system, PROFILES, one.key)))
         if side != sides[system]:
             profiles.keep(state.connection, [replace(one, seen=_text(side.seen), pending=_text(side.pending))])
 
@@ -175,28 +178,46 @@ def _is_unpaired(state: State, kept: Kept) -> bool:
     return kept.system != state.shop.pos and groups.at_pos(state, kept.system, kept.body.group or "") is None
 
 
-def _known(state: State, who: OurId) -> dict[str, Kept]:
-    """Give a person's customer at the point of sale, and his oldest account in each store."""
-    first: dict[str, str] = {}
+def _known(state: State, who: OurId) -> tuple[dict[str, Kept], dict[str, tuple[str, ...]]]:
+    """Give a person's customer at the point of sale and his oldest account in each store, and what is kept the same.
+
+    Who has two accounts in one store, after a merge, keeps an e-mail for each: the store lets no two have the same.
+    """
+    keys: dict[str, list[str]] = {}
     for system, key in links.remotes(state.connection, "customer", who):
         if system == state.shop.pos or system in state.shop.customers:
-            first.setdefault(system, key)
-    kept = profiles.read(state.connection, first.items())
-    return {system: one for (system, _), one in kept.items() if one.gone_at is None}
+            keys.setdefault(system, []).append(key)
+    kept = profiles.read(state.connection, [(system, own[0]) for system, own in keys.items()])
+    fields = {system: FIELDS if system == state.shop.pos else state.shop.customers[system].fields for system in keys}
+    for system, own in keys.items():
+        if len(own) > 1:
+            fields[system] = tuple(name for name in fields[system] if name != "email")
+    return {system: one for (system, _), one in kept.items() if one.gone_at is None}, fields
 
 
-def _settle(state: State, name: str, agreed: Agreed | None, sides: Mapping[str, Side]) -> Settled:
-    shown = {
-        system: side.seen[name]
-        for system, side in sides.items()
-        if name in side.seen and name in _fields(state, system)
-    }
+def _settle(
+    state: State,
+    name: str,
+    agreed: Agreed | None,
+    sides: Mapping[str, Side],
+    fields: Mapping[str, tuple[str, ...]],
+) -> Settled:
+    shown = {system: side.seen[name] for system, side in sides.items() if name in side.seen and name in fields[system]}
     return rules.settle(name, agreed, shown, state.shop.abilities, pos=state.shop.pos)
 
 
-def _fields(state: State, system: str) -> tuple[str, ...]:
-    """Give the fields that are kept the same with a system."""
-    return FIELDS if system == state.shop.pos else state.shop.customers[system].fields
+def _is_unmarked(state: State, kept: Kept, pos_id: str) -> bool:
+    """Say whether an account does not name its customer yet, where it can."""
+    is_account = kept.system != state.shop.pos
+    return is_account and kept.body.pos_id != pos_id and "pos_id" in state.shop.abilities[kept.system].fields
+
+
+def _rest(state: State, standing: Row[Any] | None) -> None:
+    """Let a wanted change be that is not needed any more."""
+    if standing is not None and standing.state in {"ready", "held", "rejected"}:
+        row = (standing.system, standing.task, standing.key)
+        wanted.mark_done(state.connection, row, at=state.now, note="both sides show the same")
+        reviews.settle(state.connection, "refused", "/".join(row))
 
 
 def _want(
@@ -204,14 +225,7 @@ def _want(
 ) -> Side:
     """Want a system to show what is agreed; gives its side with what is on its way now."""
     row = (kept.system, PROFILES, kept.key)
-    standing = wanted.rows(state.connection, [row]).get(row)
-    is_account = kept.system != state.shop.pos
-    is_unmarked = is_account and kept.body.pos_id != pos_id and "pos_id" in state.shop.abilities[kept.system].fields
-    if not values and not is_unmarked:
-        if standing is not None and standing.state in {"ready", "held", "rejected"}:
-            wanted.mark_done(state.connection, row, at=state.now, note="both sides show the same")
-            reviews.settle(state.connection, "refused", "/".join(row))
-        return side
+    is_unmarked = _is_unmarked(state, kept, pos_id)
     shown = {name: side.seen[name].value for name in values if name in side.seen}
     body = ChangeCustomer(
         remote_id=kept.key,
@@ -272,7 +286,7 @@ def choose_group(state: State, who: OurId, title: str) -> None:
     agreed = _AGREED.decode(profiles.agreed(state.connection, who))
     agreed["group"] = Agreed(title, state.now, rules.PERSON)
     profiles.agree(state.connection, who, _text(agreed))
-    kept = _known(state, who)
+    kept, _ = _known(state, who)
     known = [replace(one, seen=_text(sightings.know(_side(one), agreed).seen)) for one in kept.values()]
     profiles.keep(state.connection, known)
     state.people.add(who)

@@ -66,6 +66,11 @@ class Shop:
             *([(self.pos, "profiles")] if self.customers else []),
         )
 
+    def keeps(self, system: str, entity: str) -> bool:
+        """Say whether records of a system are customers that are kept the same."""
+        has_customers = system == self.pos or system in self.customers
+        return bool(self.customers) and has_customers and entity == self.entity(system)
+
     def entity(self, system: str) -> str:
         """Give the name under which a system's customers come."""
         return "AR_CUST" if system == COUNTERPOINT else "customers"
@@ -83,4 +88,5 @@ class State:
     people: set[OurId] = field(default_factory=set)
     creatable: set[str] = field(default_factory=set)  # Customers of the point of sale who may need an account.
     fresh: set[tuple[str, str]] = field(default_factory=set)  # (system, key) of customers whose fields changed.
+    newcomers: set[str] = field(default_factory=set)  # Customers of the point of sale whom we had created.
     unsure: set[tuple[str, str]] = field(default_factory=set)  # Those whose readings contradict each other.

@@ -70,12 +70,15 @@ class QueueSource:
             found = connection.execute(sql.page(table, progress.after, self._page_rows)).mappings().all()
         rows = [sql.plain_row(row) for row in found]
         reads = [envelope(table, key_of(table, row), row, op="r", at=None, position=position) for row in rows]
-        following = progress.next(table, rows, full=len(rows) == self._page_rows)
+        is_full = len(rows) == self._page_rows
+        following = progress.next(table, rows, full=is_full)
+        count = progress.rows + len(rows)
         return Reading(
             reads=tuple(reads),
             entities=(str(table.name),),
             position=position,
             cursor=following.text(),
+            counts={} if is_full else {str(table.name): count},
             reset=True,
             receipt=[],
         )
@@ -86,6 +89,7 @@ class _Progress(msgspec.Struct, frozen=True):
 
     table: str | None
     after: list[str] = []
+    rows: int = 0  # Read of this table until now.
 
     @classmethod
     def read(cls, cursor: str | None) -> "_Progress":
@@ -99,7 +103,7 @@ class _Progress(msgspec.Struct, frozen=True):
 
     def next(self, table: Table, rows: Sequence[Mapping[str, Any]], *, full: bool) -> "_Progress":
         if full:
-            return _Progress(str(table.name), list(key_of(table, rows[-1])))
+            return _Progress(str(table.name), list(key_of(table, rows[-1])), self.rows + len(rows))
         names = list(sql.TRACKED)
         at = names.index(str(table.name)) + 1
         return _Progress(names[at] if at < len(names) else None)

@@ -38,6 +38,7 @@ class _Table(msgspec.Struct, frozen=True):
     version: int  # Changes are read since this one.
     reading: bool = False  # A full reading is under way; `after` is its last key.
     after: list[str] = []
+    rows: int = 0  # Of the full reading, until now.
     noted: int = 0  # The position that our note in the database must say; 0: no reading yet.
 
     def is_behind(self, versions: Versions) -> bool:
@@ -66,6 +67,7 @@ class TrackingSource:
         reads: list[Read] = []
         following: dict[str, _Table] = {}
         full = False
+        counts: dict[str, int] = {}
         with self._connect() as server:
             for name, table in sql.TRACKED.items():
                 versions, before = server.versions(table), known.get(name)
@@ -77,12 +79,15 @@ class TrackingSource:
                     reads += self._deletions(server, table, (before, versions), position + 1)
                 found, following[name] = self._read(server, table, (state, versions.current), position + 1)
                 reads += found
+                if state.reading and not following[name].reading:
+                    counts[name] = state.rows + len(found)
                 full |= state.reading
         return Reading(
             reads=tuple(reads),
             entities=tuple(sql.TRACKED),
             position=position + 1,
             cursor=msgspec.json.encode(following).decode(),
+            counts=counts,
             reset=full,
             receipt={name: one.noted for name, one in following.items() if one.noted == position + 1},
         )
@@ -126,7 +131,8 @@ class TrackingSource:
             reads = [envelope(table, key_of(table, row), row, op="r", at=None, position=position) for row in rows]
             more = len(rows) == self._page_rows
             after = list(key_of(table, rows[-1])) if more else []
-            return reads, _Table(version=known.version, reading=more, after=after, noted=position)
+            count = known.rows + len(rows) if more else 0
+            return reads, _Table(version=known.version, reading=more, after=after, rows=count, noted=position)
         if current == known.version:
             return [], known
         changes = server.changes(table, known.version)

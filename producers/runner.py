@@ -124,6 +124,7 @@ class Runner:
                         entity=entity,
                         position=reading.position,
                         value=reading.cursor,
+                        rows=reading.counts.get(entity),
                         at=now,
                     )
                 ),

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.life import Life
 from sandbox.remote import Remote
 from sandbox.shop import FIRST, LAST, Shop
+
+LIFE_SHARE = 0.12  # How often something happens to a profile, for each thing that happens in the shop.
 
 
 @dataclass(slots=True)
@@ -25,6 +28,7 @@ class Person:
     last_name: str
     expect: str = "document"  # "hold" where his e-mail belongs to several customers, or he gives none.
     accounts: dict[str, int] = field(default_factory=dict)  # Store -> customer id, once he has ordered there.
+    only: str = ""  # The one store he orders in from now on, signed in; "" for any.
     paid: set[str] = field(default_factory=set)  # Where his account has paid for an order: there he is known by it.
 
 
@@ -35,9 +39,11 @@ class Day:
     remote: Remote
     shop: Shop
     dice: random.Random
+    life: Life | None = None  # What happens to profiles beside the orders; None: nothing.
     people: list[Person] = field(default_factory=list)
     waiting: list[tuple[str, int]] = field(default_factory=list)  # Orders that are not paid yet.
     made: int = 0
+    born: int = 0  # People who were not known before.
 
     def open(self) -> None:
         """Find out who may come: customers of the shop, people with accounts, families on one address."""
@@ -49,6 +55,7 @@ class Day:
             expect = "document" if len(rows) == 1 else "hold"
             name = rows[0]["CUST_NO"] if len(rows) == 1 else email
             self.people.append(Person(name, email, email, rows[0]["FST_NAM"], rows[0]["LST_NAM"], expect))
+        self.born = len(self.people)
 
     def step(self) -> None:
         """Let one thing happen."""
@@ -66,6 +73,9 @@ class Day:
         work = self.dice.choices([one for one, _ in kinds], [weight for _, weight in kinds])[0]
         work()
         self.made += 1
+        if self.life is not None and self.life.dice.random() < LIFE_SHARE:
+            self.life.step()
+            self.people = [one for one in self.people if one.name not in self.life.quiet]
 
     def sale(self) -> None:
         """Sell one to three of an item at the till."""
@@ -91,8 +101,9 @@ class Day:
 
     def unpaid_order(self) -> None:
         """Place an order that is paid, or given up, later."""
-        store = self._store()
-        number = self._place(store, self._person(), status=self.dice.choice(["pending", "on-hold"]))
+        person = self._person()
+        store = person.only or self._store()
+        number = self._place(store, person, status=self.dice.choice(["pending", "on-hold"]))
         if number:
             self.waiting.append((store, number))
 
@@ -113,6 +124,8 @@ class Day:
         new = f"new{self.made}.{person.first_email.replace('@', '.at.')[:20]}@example.org"
         self.remote.put(store, f"customers/{person.accounts[store]}", email=new)
         self._place(store, person, account=person.accounts[store], email=new)
+        if self.life is not None:  # The new address reaches Counterpoint and the other store in a while: until then
+            person.email, person.only = new, store  # nobody there can know a guest, or a new account, by it.
 
     def odd_order(self) -> None:
         """Place an order that must be held: an item that is gone, no e-mail, a sum that is not one."""
@@ -129,6 +142,8 @@ class Day:
 
     def _place(self, store: str, person: Person, *, account: int | None = None, **more: Any) -> int | None:
         """Check out; gives the order's id, None where the store refused for want of stock."""
+        if person.only and account is None:
+            store, account = person.only, person.accounts[person.only]
         guest = more.pop("guest", account is None and self.dice.random() < 0.3)
         body: dict[str, Any] = {
             "person": person.name,
@@ -169,7 +184,8 @@ class Day:
         return self.dice.choice([one for one in self.people if one.expect == "document"])
 
     def _new_person(self) -> Person:
-        number = len(self.people)
+        number = self.born
+        self.born += 1
         first, last = self.dice.choice(FIRST), self.dice.choice(LAST)
         email = f"{first}.{last}.new{number}@example.net".lower()
         person = Person(f"new{number}", email, email, first, last)

@@ -30,6 +30,10 @@ class Remote:
         """Change something in a system."""
         return self._session.put(f"{self._bases[system]}/_sandbox/{path}", json=body, timeout=TIMEOUT_S)
 
+    def delete(self, system: str, path: str) -> requests.Response:
+        """Delete something in a system."""
+        return self._session.delete(f"{self._bases[system]}/_sandbox/{path}", timeout=TIMEOUT_S)
+
     def faults(self, system: str, **switches: Any) -> None:
         """Switch faults of a system on and off."""
         self.post(system, "faults", **switches).raise_for_status()

@@ -6,6 +6,7 @@ Nobody in it exists: the names are put together from common ones, the addresses 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine
@@ -42,7 +43,7 @@ class Shop:
 def generate(seed: int, *, customers: int = 2000, items: int = 500) -> Shop:
     """Generate a shop; the same seed gives the same shop."""
     dice = random.Random(seed)
-    people = list(_customers(dice, customers))
+    people = _profiled(list(_customers(dice, customers)), random.Random(f"profiles {seed}"))
     things = [_item(dice, number) for number in range(1, items + 1)]
     shelves = [
         {"ITEM_NO": thing["ITEM_NO"], "LOC_ID": loc, "QTY_ON_HND": dice.randint(low, high), "QTY_COMMIT": 0}
@@ -68,6 +69,20 @@ def _customers(dice: random.Random, count: int) -> Iterator[dict[str, Any]]:
                 "EMAIL_ADRS_1": None if number % 100 else one["EMAIL_ADRS_1"],
                 "NAM": f"{one['FST_NAM'][:1]} {one['LST_NAM']}",
             }
+
+
+GROUPS = ("RETAIL", "RETAIL", "RETAIL", "WHOLESALE", "VIP", "")
+
+
+def _profiled(rows: list[dict[str, Any]], dice: random.Random) -> list[dict[str, Any]]:
+    """Give customers a group, a wish about mail, and a last purchase: of last week, or of years ago."""
+    for row in rows:
+        row["CATEG_COD"] = dice.choice(GROUPS)
+        row["INCLUDE_IN_MARKETING_MAILOUTS"] = dice.choice("YN")
+        row["LOY_PTS_BAL"] = dice.choice((0, 0, dice.randint(1, 900)))
+        bought_at = datetime.now(UTC) - timedelta(days=dice.choice((dice.randint(0, 300), dice.randint(0, 2500))))
+        row["LST_SAL_DAT"] = bought_at.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    return rows
 
 
 def _customer(dice: random.Random, number: int) -> dict[str, Any]:

@@ -72,9 +72,15 @@ class Truth:
     """The journal and the end states, read once."""
 
     def __init__(
-        self, journal: Sequence[Entry], states: Mapping[str, Mapping[str, Any]], sites: Mapping[str, Site], shop: Shop
+        self,
+        journal: Sequence[Entry],
+        states: Mapping[str, Mapping[str, Any]],
+        sites: Mapping[str, Site],
+        shop: Shop,
+        merged: Mapping[str, str] | None = None,
     ) -> None:
         self._journal, self._states, self._sites, self._shop = journal, states, sites, shop
+        self._merged = merged or {}  # Customers who were merged into others.
         self._web = {row["ITEM_NO"] for row in shop.items if row["IS_ECOMM_ITEM"] == "Y"}
         self.orders = self._orders()
 
@@ -156,18 +162,21 @@ class Truth:
         for order in self.orders:
             marker = self._sites[order.store].prefix + order.order_id
             if order.entry["data"]["expect"] == "document" and marker in buyers:
-                of_person.setdefault(order.entry["data"]["person"], set()).add(buyers[marker])
+                number = self._merged.get(buyers[marker], buyers[marker])
+                of_person.setdefault(order.entry["data"]["person"], set()).add(number)
         before = {row["CUST_NO"] for row in self._shop.customers}
         owners: dict[str, list[str]] = {}
         for person, numbers in of_person.items():
             flow.changes += 1
             if len(numbers) != 1:
                 flow.wrong.append(f"person {person} is {len(numbers)} customers: {sorted(numbers)}")
-            elif person in before and person not in numbers:
+            elif person in before and self._merged.get(person, person) not in numbers:
                 flow.wrong.append(f"person {person} was taken for {sorted(numbers)}")
             for number in numbers:
-                owners.setdefault(number, []).append(person)
-        flow.wrong += [f"customer {one} is {len(who)} persons: {who}" for one, who in owners.items() if len(who) > 1]
+                owners.setdefault(number, []).append(self._merged.get(person, person))
+        flow.wrong += [
+            f"customer {one} is {len(who)} persons: {who}" for one, who in owners.items() if len(set(who)) > 1
+        ]
         flow.wrong += self._created_twice(before)
         return flow
 

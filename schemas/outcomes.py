@@ -52,6 +52,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     entity: str
     position: int  # Of the last reading that was published whole.
     value: str = ""  # The source's own cursor, as the producer wrote it.
+    rows: int | None = None  # How many a full reading found, once it has ended with this reading.
     at: datetime
 
 

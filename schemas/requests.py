@@ -1,6 +1,7 @@
 """Requests: what a person or a script asks of the pipeline. Each applies once, by its id."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -46,7 +47,29 @@ class DecideReview(_Ask, frozen=True, kw_only=True, tag="decide_review"):
     decision: str  # What was chosen: a CUST_NO, "again" (try again), "drop".
 
 
-Ask = SetMaster | SetTask | SyncNow | QueueAll | DecideReview
+class PartAccount(_Ask, frozen=True, kw_only=True, tag="part_account"):
+    """Take a link away that is wrong: this account is not that customer's, whatever its e-mail says (req-C5)."""
+
+    store: str
+    account: str
+
+
+class AdoptAccount(_Ask, frozen=True, kw_only=True, tag="adopt_account"):
+    """Have a customer created at the point of sale for an account that the store alone has (req-C9)."""
+
+    store: str
+    account: str
+
+
+class DecideMatch(_Ask, frozen=True, kw_only=True, tag="decide_match"):
+    """Say whether two records are one person (req-C10)."""
+
+    one: str  # "system/key".
+    other: str
+    decision: Literal["same", "different", "new", "later", "undo"]
+
+
+Ask = SetMaster | SetTask | SyncNow | QueueAll | DecideReview | PartAccount | AdoptAccount | DecideMatch
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

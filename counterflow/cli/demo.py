@@ -12,9 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from counterflow.cli.installation import Installation, Pipeline
+from counterflow.cli.installation import PER_HOUR, SWEEP_S, Installation, Pipeline
 from counterflow.cli.rebuild import compare_rebuilt
+from sandbox import lives
 from sandbox.day import Day, Storm, play
+from sandbox.life import Life
 from sandbox.remote import Remote
 from sandbox.shop import generate
 from sandbox.truth import Flow, Truth
@@ -22,7 +24,7 @@ from sandbox.truth import Flow, Truth
 CALM_S, CALM_PER_S = 40.0, 10.0
 CALM_DELAY_S = 0.05  # Stores answer in 50 ms.
 STORM_PER_S = 4.0
-QUIET_S = 8.0  # Longer than a store's poll and overlap-free: what a lost web hook named was found meanwhile.
+QUIET_S = 8.0  # Longer than a store's poll: what a lost web hook named was found meanwhile, but for customers.
 SETTLE_S_MAX = 150.0
 GOALS = {"stock -> store": ("p95_s", 1.0), "order -> document": ("p95_s", 2.0)}
 console = Console(stderr=True)
@@ -38,7 +40,9 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         pipeline.master_on()
         _say("waiting until both stores show what the shop has")
         _settle(made, pipeline, remote)
-        day = Day(remote, shop, random.Random(seed))
+        life = Life(remote, shop, random.Random(f"life {seed}"))
+        life.open()
+        day = Day(remote, shop, random.Random(seed), life)
         day.open()
         for store in remote.stores:
             remote.faults(store, delay_s=CALM_DELAY_S)
@@ -53,11 +57,17 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         storm_s = max(20.0, minutes * 60 - calm_s)
         _say(f"the rest of the day: {storm_s:.0f} s at {STORM_PER_S:.0f} changes a second, and things break")
         play(day, seconds=storm_s, per_second=STORM_PER_S, storm=storm, seed=seed)
+        life.finish()
         _say("waiting until nothing is left to do")
-        _settle(made, pipeline, remote)
+        _settle(made, pipeline, remote, quiet_s=SWEEP_S + QUIET_S)
         states = {name: remote.state(name) for name in ("counterpoint", *remote.stores)}
-        truth = Truth(remote.journal(), states, made.sites(), shop)
+        journal = remote.journal()
+        truth = Truth(journal, states, made.sites(), shop, life.merged)
         flows = [truth.check_orders(0, time.time()), truth.check_customers(), *truth.check_stock(0, time.time())]
+        flows += [
+            lives.check_profiles(life, states, journal),
+            lives.check_accounts(life, states, journal, per_hour=PER_HOUR),
+        ]
         calm = [truth.check_orders(calm_from, calm_until), *truth.check_stock(calm_from, calm_until)]
         _say("replaying every change into the live state")
         live = _replay_live(made, pipeline, remote)
@@ -78,7 +88,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
     return 0 if report["wrong"] == 0 and report["replay_changes"] == 0 else 1
 
 
-def _settle(made: Installation, pipeline: Pipeline, remote: Remote) -> None:
+def _settle(made: Installation, pipeline: Pipeline, remote: Remote, quiet_s: float = QUIET_S) -> None:
     """Wait until nothing is on its way: no open row, an empty queue in Counterpoint, and for a while no news."""
     deadline = time.monotonic() + SETTLE_S_MAX
     last, quiet_since = -1, time.monotonic()
@@ -86,7 +96,7 @@ def _settle(made: Installation, pipeline: Pipeline, remote: Remote) -> None:
         count = len(remote.journal())
         if count != last or pipeline.open_rows() or made.queue_length():
             last, quiet_since = count, time.monotonic()
-        elif time.monotonic() - quiet_since > QUIET_S:
+        elif time.monotonic() - quiet_since > quiet_s:
             return
         time.sleep(0.3)
     console.print(f"[yellow]not quiet after {SETTLE_S_MAX:.0f} s; comparing all the same")

@@ -5,23 +5,27 @@ The gate stays shut: nothing goes out. All topics are read in the order in which
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, select, text
 
 from counterflow import kafka
 from counterflow.cli.installation import Installation
 from counterflow.cli.roles import shop
-from counterflow.clock import SystemClock
+from counterflow.clock import FakeClock
 from counterflow.state import steering
 from counterflow.state.database import begin, migrate, open_database
+from counterflow.state.tables import cursor
 from counterflow.systems.registry import readers
 from processors.batch import Arrived, Batches, broker_time
 from schemas.topics import PARTITIONS, change_topics
 
 BATCH = 500
+SPAN = timedelta(seconds=1)
+TICKS_MAX = 500
 # What must come out equal: records, links as groups of what belongs together, and the documents wanted.
 _QUERIES = {
     "record": "SELECT system, entity, key, hash, deleted FROM record ORDER BY 1, 2, 3",
@@ -45,6 +49,7 @@ def compare_rebuilt(made: Installation) -> list[str]:
     name = f"rebuilt_{uuid.uuid4().hex[:8]}"
     grown, rebuilt = open_database(made.postgres.url("counterflow")), open_database(made.postgres.url(name))
     migrate(rebuilt)
+    clock = FakeClock()  # What waits for a time must be done between the same messages as it was.
     batches = Batches(
         rebuilt,
         kafka.Publisher(config.kafka.servers, client_id="rebuild"),
@@ -52,12 +57,19 @@ def compare_rebuilt(made: Installation) -> list[str]:
         readers=readers({store: one.platform for store, one in config.stores.items()}),
         prefix=config.kafka.prefix,
         origin="rebuild",
-        clock=SystemClock(),
+        clock=clock,
     )
     _copy_beginnings(grown, rebuilt)
     messages = _all_changes(config.kafka.servers, config.kafka.prefix, ["counterpoint", *config.stores])
-    for start in range(0, len(messages), BATCH):
-        batches.handle(messages[start : start + BATCH])
+    for part in _parts(messages):
+        clock.at = part[-1].at
+        batches.handle(part)
+        batches.tick()
+    clock.at += timedelta(hours=1)
+    for _ in range(TICKS_MAX):
+        if not _is_due(rebuilt):
+            break
+        batches.tick()
     with begin(rebuilt) as connection:
         assert not steering.unsaid(connection, "rebuild", most=1), "the gate was shut, and yet something went out"
     differences = [line for what, query in _QUERIES.items() for line in _compare(what, query, grown, rebuilt)]
@@ -66,11 +78,29 @@ def compare_rebuilt(made: Installation) -> list[str]:
     return differences
 
 
+def _is_due(engine: Engine) -> bool:
+    """Say whether something waits for a time: all of it has come by now."""
+    with engine.connect() as connection:
+        return bool(connection.scalar(text("SELECT count(*) FROM timer WHERE kind <> 'schedule'")))
+
+
+def _parts(messages: Sequence[Arrived]) -> Iterator[Sequence[Arrived]]:
+    """Cut messages into batches that are neither long nor span much time."""
+    begin_at = 0
+    for end in range(1, len(messages) + 1):
+        is_last = end == len(messages)
+        if is_last or end - begin_at == BATCH or messages[end].at - messages[begin_at].at > SPAN:
+            yield messages[begin_at:end]
+            begin_at = end
+
+
 def _copy_beginnings(grown: Engine, rebuilt: Engine) -> None:
-    """Let the rebuilt state know when each store was first known: no change says that."""
+    """Let the rebuilt state know what no change says: when each store was first known, how long a full reading was."""
     with grown.connect() as connection:
         settings = connection.execute(text("SELECT key, value FROM setting WHERE key LIKE 'begun:%'")).all()
+        cursors = [dict(row._mapping) for row in connection.execute(select(cursor))]
     with begin(rebuilt) as connection:
+        connection.execute(insert(cursor), cursors)
         for key, value in settings:
             steering.put_first(connection, key, value)
 

@@ -63,15 +63,20 @@ def demo(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="decide: changes decided a second, Faust beside a bare loop")],
+    name: Annotated[str, typer.Argument(help="decide: changes a second. matches: doubles found, beside other tools")],
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
     changes: Annotated[int, typer.Option(help="How many changes.")] = 20_000,
+    fit: Annotated[bool, typer.Option("--fit", help="Of matches: fit the weights anew first, and keep them.")] = False,
 ) -> None:
     """Measure something, and print it beside its goal."""
     from counterflow import log
     from counterflow.cli import bench as benches
 
     log.set_up(role="bench", as_json=False, level="error")
+    if name == "matches":
+        from counterflow.cli import bench_matches
+
+        raise typer.Exit(bench_matches.run(json_file=json_file, refit=fit))
     benches.run(name, changes=changes, json_file=json_file)
 
 

@@ -65,11 +65,11 @@ def mark_gone(connection: Connection, system: str, key: str, at: datetime) -> No
 
 def changed_around(connection: Connection, system: str, at: datetime, within: timedelta) -> list[Kept]:
     """Give the customers of a system that lost their flag, or changed points, around a time: the traces of a merge."""
-    since = at - within
+    since, until = at - within, at + within
     query = select(profile).where(
         profile.c.system == system,
         profile.c.gone_at.is_(None),
-        or_(profile.c.unflagged_at >= since, profile.c.points_at >= since),
+        or_(profile.c.unflagged_at.between(since, until), profile.c.points_at.between(since, until)),
     )
     return [_kept(row) for row in connection.execute(query.order_by(profile.c.key))]
 
@@ -110,10 +110,17 @@ def customers_with_email(connection: Connection, system: str, entity: str, email
     ]
 
 
-def keys(connection: Connection, system: str, entity: str) -> list[str]:
-    """Give the keys of every customer that a system has."""
-    query = select(record.c.key).where(record.c.system == system, record.c.entity == entity, ~record.c.deleted)
-    return list(connection.execute(query.order_by(record.c.key)).scalars())
+def keys(connection: Connection, system: str, entity: str, *, after: str = "", most: int | None = None) -> list[str]:
+    """Give the keys of the customers that a system has, in order, behind a key."""
+    match = (record.c.system == system) & (record.c.entity == entity) & (record.c.key > after) & ~record.c.deleted
+    query = select(record.c.key).where(match).order_by(record.c.key).limit(most)
+    return list(connection.execute(query).scalars())
+
+
+def count(connection: Connection, system: str, entity: str) -> int:
+    """Count the records that were ever seen of an entity."""
+    query = select(func.count()).where(record.c.system == system, record.c.entity == entity)
+    return connection.scalar(query) or 0
 
 
 def was_welcomed(connection: Connection, store: str, email: str, our_id: OurId) -> bool:

@@ -120,12 +120,13 @@ def all_connections(connection: Connection) -> list[Row[Any]]:
 
 def take_cursor(connection: Connection, one: Cursor) -> None:
     """Keep where a producer stands."""
-    row = {"system": one.system, "entity": one.entity, "position": one.position, "at": one.at}
+    row = {"system": one.system, "entity": one.entity, "position": one.position, "at": one.at, "rows": one.rows}
     statement = insert(cursor).values(row)
+    rows = func.coalesce(statement.excluded.rows, cursor.c.rows)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[cursor.c.system, cursor.c.entity],
-            set_={"position": one.position, "at": one.at},
+            set_={"position": one.position, "at": one.at, "rows": rows},
             where=cursor.c.position <= statement.excluded.position,
         )
     )
@@ -213,3 +214,8 @@ def said(connection: Connection, ids: Iterable[int]) -> None:
 def cursor_at(connection: Connection, system: str, entity: str) -> datetime | None:
     """Give when a producer last published where it stands in an entity; None before the first time."""
     return connection.scalar(select(cursor.c.at).where(cursor.c.system == system, cursor.c.entity == entity))
+
+
+def rows_read(connection: Connection, system: str, entity: str) -> int | None:
+    """Give how many records the last full reading of an entity found; None before one has ended."""
+    return connection.scalar(select(cursor.c.rows).where(cursor.c.system == system, cursor.c.entity == entity))

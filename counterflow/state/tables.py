@@ -220,6 +220,7 @@ cursor = Table(
     Column("entity", Text, primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("at", When, nullable=False),
+    Column("rows", BigInteger),  # What its last full reading found; None before one has ended.
 )
 connection = Table(
     "connection",
@@ -230,4 +231,31 @@ connection = Table(
     Column("since", When, nullable=False),
     Column("seen_at", When, nullable=False),
     Column("note", Text, nullable=False, server_default=""),
+)
+
+# Under which keys each customer can be found by somebody like him; and, as "v:...", the values whose rarity counts.
+match_key = Table(
+    "match_key",
+    metadata,
+    Column("value", Text, primary_key=True),
+    Column("system", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Index("match_key_holder", "system", "key"),
+)
+
+# Two records that may be one person, "system/key" each, the lower first; and what a person said of them.
+match_pair = Table(
+    "match_pair",
+    metadata,
+    Column("one", Text, primary_key=True),
+    Column("other", Text, primary_key=True),
+    Column("percent", Integer, nullable=False),
+    Column("evidence", Text, nullable=False),  # [{field, how, weight}]: JSON, without a value of anybody's.
+    Column("fingerprint", Text, nullable=False),  # Of what was compared: another one asks again.
+    Column("state", Text, nullable=False),  # open, decided.
+    Column("decision", Text),  # same, different, new, later.
+    Column("decided_by", Text),
+    Column("decided_at", When),
+    Column("made_at", When, nullable=False),
+    Index("match_pair_other", "other"),
 )

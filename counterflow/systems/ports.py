@@ -1,7 +1,7 @@
 """The ports: what every source of changes and every target of commands must keep, whatever system stands behind it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from schemas.changes import Change
@@ -27,6 +27,7 @@ class Reading:
     entities: tuple[str, ...]  # What was read, changed or not: their cursors move to `position`.
     position: int  # Above that of every reading before.
     cursor: str  # Where the next reading goes on; the source's own words.
+    counts: Mapping[str, int] = field(default_factory=dict)  # Of the entities whose full reading ends with this one.
     reset: bool = False  # A full reading: the source could not say what changed.
     receipt: object = None  # What the source needs to forget this reading by, once it is published.
 

@@ -123,6 +123,40 @@ class Books:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Customer {cust_no} not found")
         self.journal.append(SYSTEM, actor, "customer", cust_no, changed=sorted(changes))
 
+    def delete_customer(self, cust_no: str) -> None:
+        """Delete a customer."""
+        with self.engine.begin() as connection:
+            gone = connection.execute(t.customer.delete().where(t.customer.c.CUST_NO == cust_no))
+            if gone.rowcount == 0:
+                raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Customer {cust_no} not found")
+        self.journal.append(SYSTEM, "staff", "customer", cust_no, deleted=True)
+
+    def flagged(self, numbers: Sequence[str]) -> set[str]:
+        """Give those customers that are flagged e-commerce."""
+        query = select(t.customer.c.CUST_NO).where(t.customer.c.CUST_NO.in_(numbers), t.customer.c.IS_ECOMM_CUST == "Y")
+        with self.engine.connect() as connection:
+            return set(connection.execute(query).scalars())
+
+    def merge(self, gone: str, stays: str) -> None:
+        """Merge one customer into another, as Counterpoint's own procedure is said to (counterpoint 2, merge).
+
+        It refuses while either is flagged e-commerce. What becomes of history and unposted adjustments is not known.
+        """
+        with self.engine.begin() as connection:
+            query = select(t.customer).where(t.customer.c.CUST_NO.in_([gone, stays])).with_for_update()
+            rows = {row["CUST_NO"]: row for row in connection.execute(query).mappings()}
+            if gone == stays or rows.keys() != {gone, stays}:
+                raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Customer {gone} or {stays} not found")
+            if any(row["IS_ECOMM_CUST"] == "Y" for row in rows.values()):
+                raise Refused(409, "ERROR_UNKNOWN", "An e-commerce customer cannot be merged")
+            sums = {name: (rows[stays][name] or 0) + (rows[gone][name] or 0) for name in POINTS}
+            for table in (t.document, t.posted_ticket, t.posted_order, t.address):
+                moved = update(table).where(table.c.CUST_NO == gone)
+                connection.execute(moved.values(CUST_NO=stays))
+            connection.execute(update(t.customer).where(t.customer.c.CUST_NO == stays).values(sums))
+            connection.execute(t.customer.delete().where(t.customer.c.CUST_NO == gone))
+        self.journal.append(SYSTEM, "staff", "merge", gone, into=stays)
+
     def create_item(self, given: Mapping[str, Any], *, stock: Mapping[str, Decimal]) -> None:
         """Enter an item and what there is of it at each location."""
         with self.engine.begin() as connection:
@@ -151,10 +185,7 @@ class Books:
             for row in connection.execute(select(t.inventory)).mappings():
                 figures = {"on_hand": float(row["QTY_ON_HND"]), "commit": float(row["QTY_COMMIT"])}
                 shelves.setdefault(row["ITEM_NO"], {})[row["LOC_ID"]] = figures
-            columns = [
-                t.customer.c[name] for name in ("CUST_NO", "EMAIL_ADRS_1", "EMAIL_ADRS_2", "IS_ECOMM_CUST", "NAM")
-            ]
-            customers = [dict(row) for row in connection.execute(select(*columns)).mappings()]
+            customers = [plain(row) for row in connection.execute(select(t.customer)).mappings()]
             documents = [
                 {**plain(row), "posted": table is not t.document}
                 for table in (t.document, t.posted_ticket, t.posted_order)
@@ -166,6 +197,7 @@ class Books:
         return {"inventory": shelves, "customers": customers, "documents": documents}
 
 
+POINTS = ("LOY_PTS_BAL", "TOT_LOY_PTS_EARND", "TOT_LOY_PTS_RDM", "TOT_LOY_PTS_ADJ")
 PARTS: dict[str, Table] = {
     "lines": t.line,
     "payments": t.payment,

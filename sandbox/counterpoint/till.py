@@ -50,6 +50,8 @@ def routes(books: Books, switches: Switches) -> list[Route]:
         route("items", "POST", _create_item),
         route("customers", "POST", _create_customer),
         route("customers/{no}", "PUT", _change_customer),
+        route("customers/{no}", "DELETE", _delete_customer),
+        route("merges", "POST", _merge),
         route("documents/{doc_id:int}/post", "POST", _post),
         Route(CONTROL + "state", state),
         Route(CONTROL, show),
@@ -77,6 +79,21 @@ def _create_customer(books: Books, _params: Any, given: dict[str, Any]) -> dict[
 
 def _change_customer(books: Books, params: Any, given: dict[str, Any]) -> None:
     books.change_customer(str(params["no"]), given, actor="staff")
+
+
+def _delete_customer(books: Books, params: Any, _given: dict[str, Any]) -> None:
+    books.delete_customer(str(params["no"]))
+
+
+def _merge(books: Books, _params: Any, given: dict[str, Any]) -> None:
+    """Take the flag from both, merge, and set it again where the survivor had it, as staff do (counterpoint 2)."""
+    gone, stays = str(given["gone"]), str(given["stays"])
+    flagged = books.flagged([gone, stays])
+    for number in sorted(flagged):
+        books.change_customer(number, {"IS_ECOMM_CUST": "N"}, actor="staff")
+    books.merge(gone, stays)
+    if flagged:
+        books.change_customer(stays, {"IS_ECOMM_CUST": "Y"}, actor="staff")
 
 
 def _post(books: Books, params: Any, _given: dict[str, Any]) -> None:

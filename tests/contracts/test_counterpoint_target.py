@@ -23,21 +23,24 @@ from counterflow.state.server import EmbeddedServer
 from counterflow.systems.counterpoint import sql
 from counterflow.systems.counterpoint.client import CounterpointClient
 from sandbox.counterpoint import tables as t
+from sandbox.counterpoint.books import Refused
 from sandbox.server import Sandbox, Settings
 from sandbox.shop import generate
 from schemas.commands import (
     Body,
+    ChangeCustomer,
     Command,
     CreateCustomer,
     DocumentLine,
     DocumentPayment,
     DocumentTax,
     PlaceDocument,
+    Profile,
     SetStock,
     body_hash,
 )
 from schemas.outcomes import Outcome
-from schemas.records import Address
+from schemas.records import Address, Postal
 
 NUMBERS = itertools.count(1)
 WAIT_S_MAX = 20.0
@@ -354,3 +357,71 @@ def test_a_request_that_was_lost_is_sent_again_when_it_can_no_longer_take_effect
     assert apply(target, order(marker)).result == "waiting"
     wait_until(lambda: apply(target, order(marker)).result != "waiting")
     assert shop.documents(marker) == ["O", "T"]
+
+
+def a_customer(shop: Shop, **columns: Any) -> str:
+    given = {"FST_NAM": "Ana", "LST_NAM": "Adler", "EMAIL_ADRS_1": an_email(), "PHONE_1": "212 555 0100"}
+    return shop.books.create_customer(given | columns, actor="staff")
+
+
+def row_of(shop: Shop, cust_no: str) -> dict[str, Any]:
+    return next(one for one in shop.books.state()["customers"] if one["CUST_NO"] == cust_no)
+
+
+def change(cust_no: str, fields: Profile, decided_on: Profile) -> ChangeCustomer:
+    return ChangeCustomer(remote_id=cust_no, fields=fields, decided_on=decided_on)
+
+
+def test_a_customers_columns_are_changed_and_read_back(shop: Shop) -> None:
+    cust_no = a_customer(shop)
+    home = Postal(line_1="1 High Street", city="Springfield", state="IL", postcode="62701", country="US")
+    fields = Profile(last_name="Brown", phone="212 555 0199", billing=home, marketing=True, group="VIP")
+    outcome = apply(shop.target(), change(cust_no, fields, Profile(last_name="Adler", phone="2125550100")))
+    row = row_of(shop, cust_no)
+    assert (outcome.result, outcome.record is not None) == ("applied", True)
+    assert (row["NAM"], row["LST_NAM"], row["ADRS_1"], row["CATEG_COD"]) == (
+        "Ana Brown",
+        "Brown",
+        "1 High Street",
+        "VIP",
+    )
+    assert row["INCLUDE_IN_MARKETING_MAILOUTS"] == "Y"
+
+
+def test_a_customer_whom_a_clerk_changed_meanwhile_is_told_and_not_written(shop: Shop) -> None:
+    cust_no = a_customer(shop, PHONE_1="212 555 0133")
+    outcome = apply(shop.target(), change(cust_no, Profile(phone="212 555 0199"), Profile(phone="212 555 0100")))
+    assert (outcome.result, row_of(shop, cust_no)["PHONE_1"]) == ("differs", "212 555 0133")
+    assert outcome.record is not None
+    assert outcome.record.phone == "212 555 0133"
+
+
+def test_a_customer_who_is_gone_is_refused_with_what_may_have_happened(shop: Shop) -> None:
+    outcome = apply(shop.target(), change("99", Profile(phone="1"), Profile()))
+    assert (outcome.result, "merged" in outcome.message) == ("rejected", True)
+
+
+def test_a_change_that_was_not_answered_is_found(shop: Shop) -> None:
+    cust_no = a_customer(shop)
+    wanted = change(cust_no, Profile(phone="212 555 0199"), Profile(phone="212 555 0100"))
+    shop.faults(share_half_applied=1.0)
+    first = apply(shop.target(timeout_s=1.0), wanted)
+    shop.faults(share_half_applied=0.0)
+    assert (first.result, apply(shop.target(), wanted).result) == ("waiting", "already")
+
+
+def test_a_full_name_of_its_own_is_left_as_it_is(shop: Shop) -> None:
+    cust_no = a_customer(shop, NAM="Adler's Bakery")
+    apply(shop.target(), change(cust_no, Profile(last_name="Brown"), Profile(last_name="Adler")))
+    assert row_of(shop, cust_no)["NAM"] == "Adler's Bakery"
+
+
+def test_a_merge_is_refused_while_one_is_flagged_and_adds_up_what_both_had(shop: Shop) -> None:
+    gone = a_customer(shop, LOY_PTS_BAL=25, IS_ECOMM_CUST="Y")
+    stays = a_customer(shop, LOY_PTS_BAL=25)
+    with pytest.raises(Refused, match="cannot be merged"):
+        shop.books.merge(gone, stays)
+    shop.books.change_customer(gone, {"IS_ECOMM_CUST": "N"}, actor="staff")
+    shop.books.merge(gone, stays)
+    numbers = {one["CUST_NO"]: one["LOY_PTS_BAL"] for one in shop.books.state()["customers"]}
+    assert (gone in numbers, numbers[stays]) == (False, 50)

@@ -25,7 +25,7 @@ from tests.flows.builders import Row, shop
 KEYS = {"AR_CUST": ("CUST_NO",), "IM_ITEM": ("ITEM_NO",), "IM_INV": ("ITEM_NO", "LOC_ID"), "PS_DOC_HDR": ("DOC_ID",)}
 TABLES = (
     "record link wanted reservation review log_entry outbox setting timer request_done cursor connection topic handled "
-    "profile person welcome"
+    "profile person welcome match_key match_pair"
 )
 ORIGIN = "test"
 
@@ -130,9 +130,10 @@ class Pipeline:
         beat = Heartbeat(system=system, role="consumer", up=up, since=now, seen_at=now)
         return self.arrived("heartbeats", system.encode(), msgspec.json.encode(beat))
 
-    def cursor(self, system: str, entity: str) -> Arrived:
-        """A producer has read everything of an entity up to now."""
-        cursor = Cursor(system=system, entity=entity, position=self.next_position(), at=self.clock.now())
+    def cursor(self, system: str, entity: str, *, rows: int | None = None) -> Arrived:
+        """A producer has read everything of an entity up to now; `rows`: for the first time, and found so many."""
+        at = self.clock.now()
+        cursor = Cursor(system=system, entity=entity, position=self.next_position(), rows=rows, at=at)
         return self.arrived("cursors", entity.encode(), msgspec.json.encode(cursor))
 
     def request(self, ask: Ask) -> Arrived:

@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     """Add the tables of profiles, persons and welcomes."""
     op.add_column("wanted", sa.Column("priority", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column("cursor", sa.Column("rows", sa.BigInteger(), nullable=True))
     op.create_table(
         "profile",
         sa.Column("system", sa.Text(), nullable=False),
@@ -50,4 +51,5 @@ def downgrade() -> None:
     op.drop_table("welcome")
     op.drop_table("person")
     op.drop_table("profile")
+    op.drop_column("cursor", "rows")
     op.drop_column("wanted", "priority")

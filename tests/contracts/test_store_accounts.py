@@ -1,0 +1,147 @@
+"""Accounts at a store over https: changed only where they are as they were decided on, created once, mailed once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.stores import StoreTarget
+from counterflow.clock import FakeClock
+from counterflow.systems.woocommerce.client import WooClient
+from sandbox.woocommerce import customers
+from sandbox.woocommerce.alone import Alone
+from schemas.commands import ChangeCustomer, Command, CreateAccount, Profile, body_hash
+from schemas.outcomes import Outcome
+from schemas.records import Postal
+from tests.contracts.store_fakes import settings
+
+HOME = Postal(line_1="1 High Street", city="Springfield", state="IL", postcode="62701", country="US")
+
+
+class Shop:
+    """A store, and the target that writes to it."""
+
+    def __init__(self, alone: Alone) -> None:
+        self.alone, self.clock = alone, FakeClock()
+        client = WooClient("north", settings(alone.url, ca_file=alone.ca_file), self.clock)
+        self.target = StoreTarget("north", client, clock=self.clock)
+
+    def account(self, email: str = "ana@example.com", **fields: Any) -> dict[str, Any]:
+        given = {"email": email, "first_name": "Ana", "last_name": "Adler", "billing": {"phone": "212-555-0100"}}
+        return customers.load(self.alone.store, given | fields)
+
+    def do(self, body: ChangeCustomer | CreateAccount) -> Outcome:
+        (outcome,) = self.target.apply([command(body)])
+        return outcome
+
+    def change(self, row: dict[str, Any], fields: Profile, decided_on: Profile) -> Outcome:
+        return self.do(ChangeCustomer(remote_id=str(row["id"]), fields=fields, decided_on=decided_on))
+
+    def mails(self) -> list[str]:
+        return [one["to"] for one in self.alone.store.mails if one["subject"].endswith("has been created!")]
+
+    def faults(self, share_half_applied: float) -> None:
+        self.alone.switches.set(share_half_applied=share_half_applied)
+
+    def meta(self, row: dict[str, Any]) -> dict[str, str]:
+        return {one["key"]: one["value"] for one in row["meta_data"]}
+
+
+def command(body: ChangeCustomer | CreateAccount) -> Command:
+    return Command(
+        system="north",
+        task="profiles",
+        key="7",
+        version=1,
+        hash=body_hash(body),
+        reference="north/profiles/7",
+        body=body,
+        sent_at=FakeClock().now(),
+    )
+
+
+@pytest.fixture(params=["7.9.0", "11.0.1"])
+def shop(request: pytest.FixtureRequest, folder: Path) -> Iterator[Shop]:
+    with Alone(folder, version=request.param) as alone:
+        yield Shop(alone)
+
+
+def test_fields_are_changed_and_read_back(shop: Shop) -> None:
+    row = shop.account()
+    fields = Profile(phone="212 555 0199", billing=HOME, marketing=True, group="VIP", pos_id="C-1")
+    outcome = shop.change(row, fields, Profile(phone="(212) 555-0100"))
+    assert outcome.result == "applied"
+    assert outcome.record is not None
+    assert (outcome.record.phone, outcome.record.marketing, outcome.record.group) == ("212 555 0199", True, "VIP")
+    assert (row["billing"]["address_1"], row["billing"]["phone"]) == ("1 High Street", "212 555 0199")
+    assert shop.meta(row)["counterpoint_cust_no"] == "C-1"
+
+
+def test_what_is_so_already_is_not_written(shop: Shop) -> None:
+    row = shop.account()
+    before = row["date_modified_gmt"]
+    outcome = shop.change(row, Profile(phone="+1 212 555 0100"), Profile(phone="something else"))
+    assert (outcome.result, row["date_modified_gmt"], len(shop.alone.journal.entries())) == ("already", before, 0)
+
+
+def test_what_somebody_changed_meanwhile_is_told_and_not_written(shop: Shop) -> None:
+    row = shop.account()
+    outcome = shop.change(row, Profile(phone="212 555 0199"), Profile(phone="212 555 0000"))
+    assert (outcome.result, row["billing"]["phone"]) == ("differs", "212-555-0100")
+    assert outcome.record is not None
+    assert outcome.record.phone == "212-555-0100"
+    assert "0100" not in outcome.message
+
+
+def test_a_look_writes_nothing_and_says_what_is_there(shop: Shop) -> None:
+    outcome = shop.change(shop.account(), Profile(), Profile())
+    assert (outcome.result, outcome.record is not None) == ("already", True)
+
+
+def test_an_account_that_is_gone_is_refused(shop: Shop) -> None:
+    outcome = shop.do(ChangeCustomer(remote_id="4711", fields=Profile(phone="1"), decided_on=Profile()))
+    assert (outcome.result, outcome.message) == ("rejected", "account 4711 is gone from north")
+
+
+def test_an_email_that_another_account_has_waits_for_a_person(shop: Shop) -> None:  # W-25
+    row = shop.account()
+    shop.account("ben@example.com")
+    outcome = shop.change(row, Profile(email="ben@example.com"), Profile(email="ana@example.com"))
+    assert (outcome.result, row["email"], "ben" in outcome.message) == ("held", "ana@example.com", False)
+
+
+WANTED = CreateAccount(email="ana@example.com", pos_id="C-1", fields=Profile(first_name="Ana", phone="212 555 0100"))
+
+
+def test_an_account_is_created_and_its_owner_mailed_once(shop: Shop) -> None:  # W-36
+    first, second = shop.do(WANTED), shop.do(WANTED)
+    assert (first.result, second.result, shop.mails()) == ("applied", "already", ["ana@example.com"])
+    assert first.remote == second.remote
+
+
+def test_an_account_that_is_there_is_found_whatever_its_capitals_and_marked(shop: Shop) -> None:  # W-21
+    row = shop.account("ANA@Example.com")
+    outcome = shop.do(WANTED)
+    assert (outcome.result, outcome.remote, shop.mails()) == ("already", {"account_id": str(row["id"])}, [])
+    assert shop.meta(row)["counterpoint_cust_no"] == "C-1"
+
+
+def test_an_account_of_another_customer_is_not_taken(shop: Shop) -> None:
+    shop.account(meta_data=[{"key": "counterpoint_cust_no", "value": "C-9"}])
+    assert (shop.do(WANTED).result, shop.mails()) == ("held", [])
+
+
+def test_a_creation_that_was_not_answered_is_found_and_nobody_is_mailed_twice(shop: Shop) -> None:
+    shop.faults(1.0)
+    first = shop.do(WANTED)
+    shop.faults(0.0)
+    assert (first.result, shop.do(WANTED).result, shop.mails()) == ("waiting", "already", ["ana@example.com"])
+
+
+def test_a_change_that_was_not_answered_is_found(shop: Shop) -> None:
+    row, fields = shop.account(), Profile(phone="212 555 0199")
+    shop.faults(1.0)
+    first = shop.change(row, fields, Profile(phone="212-555-0100"))
+    shop.faults(0.0)
+    assert (first.result, shop.change(row, fields, Profile(phone="212-555-0100")).result) == ("waiting", "already")

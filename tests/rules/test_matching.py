@@ -1,0 +1,86 @@
+"""Whom the review compares, and that a percentage is a sum of what it shows."""
+
+import math
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.rules.blocking import Person, keys_of, sound
+from processors.rules.matching import EVERYBODY, PARTS, compare, load_models, shift
+from sandbox.people import generate
+
+MODELS = load_models()
+COMMON = {EVERYBODY: 10_000}
+ANA = Person(
+    key="1",
+    first_name="Elizabeth",
+    last_name="Adler",
+    email="liz.adler@example.com",
+    phone="212-555-0100",
+    line_1="12 High Street",
+    city="Springfield",
+    postcode="62701",
+)
+WORDS = st.text("abcdefgh 0123456789'-", max_size=12)
+PEOPLE = st.builds(Person, key=st.just(""), **{one.name: WORDS for one in fields(Person) if one.name != "key"})
+TYPED = ("first_name", "last_name", "email", "phone", "line_1", "city", "postcode")
+
+
+@given(one=PEOPLE, other=PEOPLE, name=st.sampled_from(sorted(MODELS)))
+def test_a_percentage_is_what_its_evidence_adds_up_to_whoever_comes_first(
+    one: Person, other: Person, name: str
+) -> None:
+    likeness = compare(one, other, MODELS[name], COMMON)
+    total = sum(each.weight for each in likeness.evidence)
+    assert 0 <= likeness.share <= 1
+    assert likeness.share == pytest.approx(1 / (1 + math.exp(-max(-40, min(40, total)))))
+    assert compare(other, one, MODELS[name], COMMON).share == pytest.approx(likeness.share)
+
+
+@given(one=PEOPLE)
+def test_keys_are_the_same_each_time_and_nobody_with_a_name_is_without(one: Person) -> None:
+    assert keys_of(one) == keys_of(replace(one, key="other"))
+    assert keys_of(one) or not any(letter.isalnum() for letter in one.first_name + one.last_name)
+
+
+@given(field=st.sampled_from(TYPED), at=st.integers(0, 30), letter=st.sampled_from("abcxyz019"))
+def test_a_typo_in_one_field_leaves_enough_keys(field: str, at: int, letter: str) -> None:
+    text = getattr(ANA, field)
+    typo = replace(ANA, **{field: text[: at % len(text)] + letter + text[at % len(text) + 1 :]})
+    assert len(keys_of(ANA) & keys_of(typo)) >= 2
+
+
+def test_every_part_of_a_person_is_told() -> None:
+    told = [each.field for each in compare(ANA, ANA, MODELS["retail"], COMMON).evidence]
+    assert told == ["base", *PARTS]
+
+
+def test_the_same_person_is_far_more_likely_than_the_family() -> None:
+    short = replace(ANA, first_name="Liz", phone="2125550100", line_1="12 High St")
+    brother = replace(ANA, first_name="Gregory")
+    likely, unlikely = (compare(ANA, one, MODELS["retail"], COMMON).share for one in (short, brother))
+    assert (likely > 0.9, unlikely < 0.5) == (True, True)
+
+
+def test_swapped_names_are_seen() -> None:
+    swapped = compare(ANA, replace(ANA, first_name="Adler", last_name="Elizabeth"), MODELS["retail"], COMMON)
+    assert {each.field: each.how for each in swapped.evidence}["name"] == "first and last name swapped"
+
+
+@pytest.mark.parametrize(("one", "other"), [("smith", "smyth"), ("meyer", "maier"), ("robert", "rupert")])
+def test_what_sounds_alike(one: str, other: str) -> None:
+    assert sound(one) == sound(other)
+
+
+def test_a_list_with_more_doubles_shifts_every_percentage_up() -> None:
+    assert shift([-2.0] * 50 + [2.0] * 50, 0.1) > 0 > shift([-2.0] * 95 + [2.0] * 5, 0.5)
+
+
+def test_generated_customers_are_the_same_for_the_same_seed_and_have_doubles_of_every_kind() -> None:
+    people = generate(3, records=3000)
+    assert people == generate(3, records=3000)
+    assert len({one.kind for one in people}) == 11
+    emails = [one.person.email for one in people if one.kind == "first" and one.person.email]
+    assert len(set(emails)) < len(emails), "families share an address"
