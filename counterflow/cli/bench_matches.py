@@ -164,8 +164,8 @@ def ours(records: Records, model: Model) -> tuple[Score, list[tuple[float, bool]
     return score(records, "counterflow", found, set(pairs), seconds), shown
 
 
-def fit(train: Sequence[Records], scale: Records | None, *, fitted_on: str, rounds: int) -> Model:
-    """Fit the weights on labelled records: boosted trees, each within one part, so that the parts add up.
+def fit(train: Sequence[Records], scale: Records | None, *, fitted_on: str, rounds: int, leaves: int) -> Model:
+    """Fit the weights on labelled records: boosted trees, each within one part or two, so that all of it adds up.
 
     Scale and threshold are fitted on records that the trees did not see: `scale`, else each tenth by the others.
     """
@@ -174,26 +174,27 @@ def fit(train: Sequence[Records], scale: Records | None, *, fitted_on: str, roun
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
 
-    groups = [[FEATURES.index(name) for name in names] for names in PARTS.values()]
+    own = {part: [FEATURES.index(name) for name in names] for part, names in PARTS.items()}
     learner = HistGradientBoostingClassifier(
         max_iter=rounds,
         learning_rate=0.07,
-        max_leaf_nodes=8,
+        max_leaf_nodes=leaves,
         min_samples_leaf=15,
         l2_regularization=1.0,
         early_stopping=False,
-        interaction_cst=groups,
+        interaction_cst=[own[one] + own[other] for one, other in combinations(PARTS, 2)],
         random_state=1,
     )
     sets = [_labelled(records) for records in train]
-    x, y = np.array([row for rows, _, _ in sets for row in rows]), np.array([one for _, own, _ in sets for one in own])
+    x = np.array([row for rows, _, _ in sets for row in rows])
+    y = np.array([one for _, true, _ in sets for one in true])
     if scale is None:
         unseen, truth, total = cross_val_predict(learner, x, y, cv=10, method="predict_proba")[:, 1], y, sets[0][2]
         learner.fit(x, y)
     else:
         learner.fit(x, y)
-        rows, own, total = _labelled(scale)
-        unseen, truth = learner.predict_proba(np.array(rows))[:, 1], np.array(own)
+        rows, true, total = _labelled(scale)
+        unseen, truth = learner.predict_proba(np.array(rows))[:, 1], np.array(true)
     unseen = np.clip(unseen, 1e-9, 1 - 1e-9)
     logits = np.log(unseen / (1 - unseen))
     line = LogisticRegression(C=1e6).fit(logits[:, None], truth)
@@ -201,13 +202,13 @@ def fit(train: Sequence[Records], scale: Records | None, *, fitted_on: str, roun
     shares = 1 / (1 + np.exp(-(slope * logits + offset)))
     steps = [step / 100 for step in range(10, 91)]
     best = max(steps, key=lambda step: (_f1(shares >= step, truth, total), -abs(step - 0.5)))
-    parts: dict[str, list[Tree]] = {part: [] for part in PARTS}
+    parts: dict[str, list[Tree]] = {}
     base = float(learner._baseline_prediction[0, 0]) * slope + offset
     for (grown,) in learner._predictors:
         tree = _tree(grown.nodes, slope)
-        used = [feature for feature in tree.feature if feature >= 0]
+        used = [part for part, features in own.items() if set(features) & set(tree.feature)]
         if used:
-            parts[next(part for part, group in zip(PARTS, groups, strict=True) if used[0] in group)].append(tree)
+            parts.setdefault(matching.WITH.join(used), []).append(tree)
         else:
             base += tree.value[0]
     return Model(base=base, parts=parts, fitted_on=fitted_on, prior=float(truth.mean()), threshold=best)
@@ -261,12 +262,13 @@ def run(*, json_file: Path | None, refit: bool) -> int:
     if refit:
         console.print("fitting on FEBRL 2, and on generated customers")
         fitted = {
-            "febrl": fit([febrl(2)], None, fitted_on="FEBRL set 2, retail-like", rounds=160),
+            "febrl": fit([febrl(2)], None, fitted_on="FEBRL set 2, retail-like", rounds=160, leaves=8),
             "retail": fit(
                 [retail(seed) for seed in FIT_SEEDS],
                 retail(SCALE_SEED),
                 fitted_on=f"generated customers, seeds {FIT_SEEDS} and {SCALE_SEED}",
                 rounds=250,
+                leaves=12,
             ),
         }
         file.write_bytes(msgspec.json.encode(fitted) + b"\n")

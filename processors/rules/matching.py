@@ -1,8 +1,9 @@
 """How likely is it that two records are one person, in percent, and what speaks for it (req-C10)?
 
 A sum: each part of a person (name, street, place, e-mail, phone, company) speaks for or against, by how alike it is on
-both sides and how rare it is in this shop; no part looks into another. The sum is the logit of the percentage. The
-weights are fitted, and stand in match_model.json with what they were fitted on (docs/reference/matching.md).
+both sides and how rare it is in this shop; and two parts together say what neither says alone (one e-mail and two first
+names are a family). The sum is the logit of the percentage. The weights are fitted, and stand in match_model.json with
+what they were fitted on (docs/reference/matching.md).
 """
 
 import math
@@ -28,6 +29,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "company": ("company",),
 }
 FEATURES = tuple(name for names in PARTS.values() for name in names)
+WITH = " with "  # Between two parts that say something together.
 SHIFTS_MAX = 200
 EVERYBODY = "*"
 EVERYBODY_MIN = 1000  # Among fewer, what is rare in the shop says little.
@@ -93,7 +95,8 @@ def compare(one: Person, other: Person, model: Model, common: Mapping[str, int])
     values = features(Plain.of(one), Plain.of(other), common)
     weights = weigh(values, model)
     found = [Evidence("base", "before anything is looked at", model.base)]
-    found += [Evidence(part, _in_words(part, values), weight) for part, weight in weights.items()]
+    found += [Evidence(part, _in_words(part, values), weights.get(part, 0.0)) for part in PARTS]
+    found += [Evidence(part, "together", weight) for part, weight in weights.items() if part not in PARTS]
     return Likeness(share(model.base + sum(weights.values())), tuple(found))
 
 
