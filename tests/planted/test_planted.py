@@ -1,4 +1,4 @@
-"""Five bugs, planted one at a time into a copy of the tree: for each of them some test must fail."""
+"""Eight bugs, planted one at a time into a copy of the tree: for each of them some test must fail."""
 
 import shutil
 import subprocess
@@ -17,6 +17,15 @@ BUGS = {
     ),
     "email-before-link": FLOWS + "test_a_customer_who_changes_the_email_stays_the_same",
     "allocation-forgets-the-other-store": FLOWS + "test_what_one_store_sells_no_store_offers",
+    "echo-counts-as-an-edit": (
+        "tests/rules/test_profiles.py::test_whatever_comes_in_whichever_order_the_last_edit_counts_everywhere"
+    ),
+    "write-without-reading-first": (
+        "tests/contracts/test_store_accounts.py::test_what_somebody_changed_meanwhile_is_told_and_not_written"
+    ),
+    "told-before-read-whole": (
+        "tests/flows/test_customer_flow.py::test_no_account_is_told_by_customers_who_are_not_read_whole"
+    ),
     "outbox-before-commit": FLOWS + "test_a_batch_whose_commit_fails_says_nothing_and_comes_again_whole",
 }
 
