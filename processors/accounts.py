@@ -27,7 +27,9 @@ TELL_AT_ONCE = 200
 
 def may_tell(state: State) -> bool:
     """Say whether the point of sale's customers are known whole: before, one e-mail may seem to be one customer's."""
-    return steering.get(state.connection, f"told:{state.shop.pos}") is not None
+    if state.is_told is None:
+        state.is_told = steering.get(state.connection, f"told:{state.shop.pos}") is not None
+    return state.is_told
 
 
 def begin_to_tell(state: State) -> None:
@@ -39,6 +41,7 @@ def begin_to_tell(state: State) -> None:
     wanted_rows = steering.rows_read(state.connection, pos, entity)
     if wanted_rows is not None and profiles.count(state.connection, pos, entity) >= wanted_rows:
         steering.put_first(state.connection, f"told:{pos}", "yes")
+        state.is_told = True
         for system in (*state.shop.customers, pos):
             tell(state, system, "")
 
@@ -70,11 +73,11 @@ def tell_some(state: State, system: str, after: str) -> None:
 def who(state: State, system: str, customer: Customer) -> OurId | None:
     """Give whose a customer record is; an account without a link is linked by its e-mail where that is clear."""
     ours = links.find(state.connection, "customer", system, customer.key)
-    if ours is not None or system == state.shop.pos:
+    if ours is not None or system == state.shop.pos or customer.email is None or not may_tell(state):
         return ours
     key = f"{system}/{customer.key}"
     decided = reviews.decision(state.connection, ACCOUNT, key)
-    if decided == APART or customer.email is None or not may_tell(state):
+    if decided == APART:
         return None
     links.lock(state.connection, [f"email:{customer.email}", f"account:{key}"])
     known = _at_pos(state, customer.email)
@@ -115,7 +118,7 @@ def _ask(state: State, key: str, known: list[Customer]) -> None:
 
 def link_waiting(state: State, email: str | None) -> None:
     """Link the accounts that wait for a customer with this e-mail."""
-    for store in state.shop.customers if email else ():
+    for store in state.shop.customers if email and may_tell(state) else ():
         for account in profiles.customers_with_email(state.connection, store, "customers", email or ""):
             ours = who(state, store, account)
             if ours is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from counterflow.state import links, profiles, reviews, wanted
+from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.profiles import Kept
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
@@ -25,7 +25,7 @@ from processors.shop import State
 from schemas.commands import ChangeCustomer, Profile
 from schemas.names import OurId
 from schemas.outcomes import Outcome
-from schemas.profiles import FIELDS, Value, as_profile, of_customer
+from schemas.profiles import FIELDS, Value, as_profile, is_empty, of_customer
 from schemas.records import Customer
 
 PROFILES = "profiles"
@@ -43,7 +43,9 @@ def take(batch: Iterable[Seen], state: State) -> None:
         if isinstance(seen.body, Customer):
             position = seen.position or _position(seen.at)
             if before is not None and before.gone_at is None and position < before.position:
-                _doubt(state, before, seen.body)
+                if position > before.reading:  # Not a replay, which says nothing new.
+                    _doubt(state, before, seen.body)
+                    entered.append(replace(before, reading=position))
                 continue
             entered.append(_entered(state, before, seen.system, seen.body, position=position, at=seen.at))
         elif before is not None:
@@ -89,7 +91,7 @@ def _entered(
         state.fresh.add((system, customer.key))
     kept = before or Kept(system=system, key=customer.key, body=customer)
     texts = {"seen": _text(now.seen), "pending": _text(now.pending)}
-    return _traced(replace(kept, **texts, position=position), customer, at)  # type: ignore[arg-type]
+    return _traced(replace(kept, **texts, position=position, reading=position), customer, at)  # type: ignore[arg-type]
 
 
 def _traced(kept: Kept, customer: Customer, at: datetime) -> Kept:
@@ -165,12 +167,24 @@ def _decide(state: State, who: OurId) -> None:
         values = rules.writes(settled, side.seen, state.shop.abilities[system], fields[system])
         if "group" in values and _is_unpaired(state, one):
             del values["group"]
+        _say_what_is_too_long(state, one, agreed.get("email"))
         if values or _is_unmarked(state, one, kept[state.shop.pos].key):
             side = _want(state, one, side, values, agreed, pos_id=kept[state.shop.pos].key)
         else:
             _rest(state, standing.get((system, PROFILES, one.key)))
         if side != sides[system]:
             profiles.keep(state.connection, [replace(one, seen=_text(side.seen), pending=_text(side.pending))])
+
+
+def _say_what_is_too_long(state: State, kept: Kept, email: Agreed | None) -> None:
+    """Say once that an e-mail is left alone that a system would have to cut."""
+    able = state.shop.abilities[kept.system]
+    if email is None or is_empty(email.value) or able.can("email", email.value):
+        return
+    if steering.first_word(state.connection, f"{kept.system}/{kept.key}/email"):
+        message = f"email: too long for {kept.system}, which would cut it; it is left alone there"
+        row = (kept.system, PROFILES, kept.key)
+        reviews.log_note(state.connection, row, message, at=state.now, kept=email, lost=None)
 
 
 def _is_unpaired(state: State, kept: Kept) -> bool:
@@ -296,7 +310,7 @@ def look_again(state: State, system: str, title: str) -> None:
     """Enter anew what the accounts of one group show: its title was paired meanwhile."""
     kept = profiles.in_group(state.connection, system, title)
     again = [_entered(state, one, system, one.body, position=one.position, at=state.now) for one in kept]
-    profiles.keep(state.connection, again)
+    profiles.keep(state.connection, [replace(one, reading=old.reading) for one, old in zip(again, kept, strict=True)])
     for one in kept:
         who = links.find(state.connection, "customer", system, one.key)
         if who is not None:

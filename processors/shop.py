@@ -85,6 +85,7 @@ class State:
     now: datetime
     orders: set[tuple[str, str]] = field(default_factory=set)  # (store, order id)
     items: set[str] = field(default_factory=set)
+    is_told: bool | None = None  # Whether accounts may be told by customers; None: not looked up in this batch yet.
     people: set[OurId] = field(default_factory=set)
     creatable: set[str] = field(default_factory=set)  # Customers of the point of sale who may need an account.
     fresh: set[tuple[str, str]] = field(default_factory=set)  # (system, key) of customers whose fields changed.

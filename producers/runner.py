@@ -38,6 +38,7 @@ class Runner:
         self._up: bool | None = None
         self._since = clock.now()
         self._beat_at = self._cursors_at = float("-inf")
+        self._counts: dict[str, int] = {}  # Of the full readings that have ended: the topic keeps the newest word only.
 
     def run(self, stored: dict[str, bytes]) -> None:
         """Go on from the stored cursors until the stop.
@@ -74,6 +75,7 @@ class Runner:
     def _begin(self, stored: dict[str, bytes]) -> tuple[str | None, int]:
         own = [msgspec.json.decode(value, type=Cursor) for value in stored.values()]
         own = [one for one in own if one.system == self._source.system]
+        self._counts = {one.entity: one.rows for one in own if one.rows is not None}
         if not own:
             return None, 0
         newest = max(own, key=lambda one: one.position)
@@ -114,6 +116,7 @@ class Runner:
 
     def _cursors(self, reading: Reading) -> Sequence[Message]:
         now = self._clock.now()
+        self._counts |= reading.counts
         return [
             Message(
                 topic=CURSORS.named(self._prefix),
@@ -124,7 +127,7 @@ class Runner:
                         entity=entity,
                         position=reading.position,
                         value=reading.cursor,
-                        rows=reading.counts.get(entity),
+                        rows=self._counts.get(entity),
                         at=now,
                     )
                 ),

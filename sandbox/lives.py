@@ -8,6 +8,7 @@ from sandbox.truth import Flow
 
 Row = Mapping[str, Any]
 MAIL = "account has been created!"
+HOUR_S = 3600.0
 
 
 def check_profiles(life: Life, states: Mapping[str, Row], journal: Sequence[Row]) -> Flow:
@@ -81,14 +82,15 @@ def check_accounts(life: Life, states: Mapping[str, Row], journal: Sequence[Row]
     flow = Flow("customer -> account")
     numbers = {row["CUST_NO"] for row in states["counterpoint"]["customers"]}
     for store in life.remote.stores:
-        made = [
-            entry["data"]["email"].lower()
+        creations = [
+            entry
             for entry in journal
             if entry["system"] == store
             and entry["actor"] == "api"
             and entry["data"].get("created")
             and entry["kind"] == "customer"
         ]
+        made = [entry["data"]["email"].lower() for entry in creations]
         flow.changes += len(made)
         flow.delays += [0.0] * len(made)
         mails = [one["to"].lower() for one in states[store]["mails"] if one["subject"].endswith(MAIL)]
@@ -96,17 +98,37 @@ def check_accounts(life: Life, states: Mapping[str, Row], journal: Sequence[Row]
         flow.wrong += [
             f"{store} mailed one person {mails.count(one)} times" for one in set(made) if mails.count(one) != 1
         ]
-        if len(made) > per_hour:
-            flow.wrong.append(f"{store} was told to create {len(made)} accounts, more than {per_hour} an hour")
+        busiest = _busiest_hour([entry["at"] for entry in creations])
+        if busiest > per_hour:
+            flow.wrong.append(f"{store} was told to create {busiest} accounts, more than {per_hour} an hour")
         owners: dict[str, int] = {}
         for one in states[store]["customers"]:
             pos_id = in_store(one)["pos_id"]
             owners[pos_id] = owners.get(pos_id, 0) + 1
             if pos_id and pos_id not in numbers and (store, one["id"]) not in _left_behind(life):
                 flow.wrong.append(f"{store} account {one['id']} names customer {pos_id}, who is gone")
+        flow.wrong += _made_second(life, store, {entry["key"] for entry in creations}, states[store]["customers"])
         if made and not any(owners.get(number) for number in numbers):
             flow.wrong.append(f"{store}: no account names its customer")
     return flow
+
+
+def _made_second(life: Life, store: str, made: set[str], accounts: Sequence[Row]) -> list[str]:
+    """Find the accounts that we made for a customer who has another one there; a merge may bring two together."""
+    of_customer: dict[str, set[str]] = {}
+    for one in accounts:
+        of_customer.setdefault(in_store(one)["pos_id"], set()).add(str(one["id"]))
+    apart = {"", *life.merged.values(), *life.merged}
+    return [
+        f"{store}: customer {number} was made an account beside another: {sorted(owned)}"
+        for number, owned in sorted(of_customer.items())
+        if number not in apart and len(owned) > 1 and owned & made
+    ]
+
+
+def _busiest_hour(times: Sequence[float]) -> int:
+    """Count the times in the fullest hour that begins with one of them."""
+    return max((sum(1 for one in times if 0 <= one - start < HOUR_S) for start in times), default=0)
 
 
 def _left_behind(life: Life, survivor: str | None = None) -> set[tuple[str, int]]:

@@ -54,7 +54,8 @@ def generate(seed: int, *, customers: int = 2000, items: int = 500) -> Shop:
     for store in STORES:
         known = [one for one in people if one["EMAIL_ADRS_1"] and one["IS_ECOMM_CUST"] == "Y" and dice.random() < 0.5]
         strangers = [_account(dice, f"{store}{number}") for number in range(customers // 20)]
-        shop.accounts[store] = [_as_account(one) for one in known] + strangers
+        in_step = random.Random(f"accounts {seed} {store}")
+        shop.accounts[store] = [_as_account(one, is_in_step=in_step.random() < 0.8) for one in known] + strangers
         shop.products[store] = [_as_product(thing) for thing in things if thing["IS_ECOMM_ITEM"] == "Y"]
     return shop
 
@@ -135,8 +136,21 @@ def _account(dice: random.Random, name: str) -> dict[str, Any]:
     return {"email": f"{first}.{last}.{name}@example.net".lower(), "first_name": first, "last_name": last}
 
 
-def _as_account(row: dict[str, Any]) -> dict[str, Any]:
-    return {"email": row["EMAIL_ADRS_1"].lower(), "first_name": row["FST_NAM"], "last_name": row["LST_NAM"]}
+def _as_account(row: dict[str, Any], *, is_in_step: bool) -> dict[str, Any]:
+    """Give a customer's account; one that is in step has all that Counterpoint has, as after a year of counterflow."""
+    bare = {"email": row["EMAIL_ADRS_1"].lower(), "first_name": row["FST_NAM"], "last_name": row["LST_NAM"]}
+    if not is_in_step:
+        return bare
+    lines = {"address_1": "ADRS_1", "city": "CITY", "state": "STATE", "postcode": "ZIP_COD", "country": "CNTRY"}
+    meta = {
+        "counterpoint_cust_no": row["CUST_NO"],
+        "counterflow_marketing": "yes" if row["INCLUDE_IN_MARKETING_MAILOUTS"] == "Y" else "no",
+    }
+    meta |= {"counterflow_group": row["CATEG_COD"]} if row["CATEG_COD"] else {}
+    return bare | {
+        "billing": {name: row[column] for name, column in lines.items()} | {"phone": row["PHONE_1"]},
+        "meta_data": [{"key": key, "value": value} for key, value in meta.items()],
+    }
 
 
 def _as_product(thing: dict[str, Any]) -> dict[str, Any]:

@@ -197,10 +197,14 @@ def process(config: Config, port: int, *, worker: int = 1) -> None:
     engine = open_database(state_url(config))
     _until(lambda: migrate(engine), "waiting for the state database", clock, stop)
     instance, servers = f"{config.kafka.prefix}process-{worker}", config.kafka.servers
+    settings = shop(config)
+    for store, policy in settings.customers.items():
+        left = sorted(set(policy.fields) - settings.abilities[COUNTERPOINT].fields)
+        log.get("process").info("Counterpoint keeps no such fields, they are left alone", store=store, fields=left)
     batches = Batches(
         engine,
         kafka.Publisher(servers, client_id=instance),
-        shop(config),
+        settings,
         readers=readers({name: store.platform for name, store in config.stores.items()}),
         prefix=config.kafka.prefix,
         origin=instance,

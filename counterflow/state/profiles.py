@@ -25,6 +25,7 @@ class Kept:
     seen: str = "{}"
     pending: str = "{}"
     position: int = 0
+    reading: int = 0
     body: Customer
     unflagged_at: datetime | None = None
     points_before: int | None = None

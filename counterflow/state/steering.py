@@ -46,6 +46,12 @@ def put_first(connection: Connection, key: str, value: str) -> None:
     connection.execute(insert(setting).values(key=key, value=value).on_conflict_do_nothing())
 
 
+def first_word(connection: Connection, key: str) -> bool:
+    """Say whether something is said for the first time, and remember that it was."""
+    statement = insert(setting).values(key=f"said:{key}", value="yes").on_conflict_do_nothing()
+    return connection.scalar(statement.returning(setting.c.key)) is not None
+
+
 def master_is_on(connection: Connection) -> bool:
     """Say whether Master Sync is on. It begins off: a first start observes and writes nothing."""
     return get(connection, MASTER) == "on"

@@ -81,6 +81,7 @@ profile = Table(
     Column("seen", Text, nullable=False),  # {field: {value, at}}
     Column("pending", Text, nullable=False, server_default="{}"),  # Sent, and not answered yet: {field: [{value, at}]}
     Column("position", BigInteger, nullable=False),  # Of the newest reading, or of a consumer's reading back.
+    Column("reading", BigInteger, nullable=False),  # Of the newest reading by its producer.
     Column("body", Text, nullable=False),  # The customer as last seen; it stays when he is gone.
     Column("unflagged_at", When),  # When the e-commerce flag was taken away; None while it is set.
     Column("points_before", Integer),  # Before the last change of the points: what shows a merge.

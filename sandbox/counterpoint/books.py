@@ -1,5 +1,6 @@
 """What happens in the shop, each as one short transaction and one line in the journal: sales, receipts, customers."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -150,9 +151,10 @@ class Books:
             if any(row["IS_ECOMM_CUST"] == "Y" for row in rows.values()):
                 raise Refused(409, "ERROR_UNKNOWN", "An e-commerce customer cannot be merged")
             sums = {name: (rows[stays][name] or 0) + (rows[gone][name] or 0) for name in POINTS}
-            for table in (t.document, t.posted_ticket, t.posted_order, t.address):
+            for table in (t.document, t.posted_ticket, t.posted_order):
                 moved = update(table).where(table.c.CUST_NO == gone)
                 connection.execute(moved.values(CUST_NO=stays))
+            _move_addresses(connection, gone, stays)
             connection.execute(update(t.customer).where(t.customer.c.CUST_NO == stays).values(sums))
             connection.execute(t.customer.delete().where(t.customer.c.CUST_NO == gone))
         self.journal.append(SYSTEM, "staff", "merge", gone, into=stays)
@@ -206,6 +208,20 @@ PARTS: dict[str, Table] = {
     "totals": t.totals,
     "notes": t.document_note,
 }
+
+
+def _move_addresses(connection: Connection, gone: str, stays: str) -> None:
+    """Give one customer's shipping addresses to another, under the next free number where theirs is taken.
+
+    What the real procedure does with numbers that meet is not known.
+    """
+    number, owner = t.address.c.SHIP_ADRS_ID, t.address.c.CUST_NO
+    taken = set(connection.execute(select(number).where(owner == stays)).scalars())
+    for old in connection.execute(select(number).where(owner == gone).order_by(number)).scalars().all():
+        new = old if old not in taken else next(str(one) for one in itertools.count(1) if str(one) not in taken)
+        taken.add(new)
+        one = update(t.address).where(owner == gone, number == old)
+        connection.execute(one.values(CUST_NO=stays, SHIP_ADRS_ID=new))
 
 
 def children(connection: Connection, table: Table) -> dict[int, list[dict[str, Any]]]:

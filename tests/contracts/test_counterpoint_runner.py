@@ -135,6 +135,13 @@ def test_the_cursor_is_published_after_what_it_stands_for() -> None:
     assert json.loads(msgspec.json.decode(topics.of("cursors")[-1].value or b"", type=Cursor).value)
 
 
+def test_how_many_a_full_reading_found_stands_in_every_later_cursor() -> None:
+    for seed in range(SEEDS):
+        _, topics = run(seed, share_failing=0.2, share_killed=0.2)
+        cursors = [msgspec.json.decode(value, type=Cursor) for value in topics.stored().values()]
+        assert all(one.rows is not None for one in cursors if one.entity == "AR_CUST"), f"seed {seed}"
+
+
 def test_broken_is_said_in_the_heartbeat_and_ends_the_loop() -> None:
     server, stop = FakeTracking(), threading.Event()
     server.now.lowest["AR_CUST"] = None

@@ -171,9 +171,11 @@ def test_an_old_reading_behind_our_own_write_undoes_nothing_but_is_looked_at(pip
     (went,) = pipeline.take(pipeline.there("north", "customers", new))
     written = shown("counterpoint", person(PHONE_1="2125550122", at=LATEST))
     pipeline.take(pipeline.answer(went, "applied", record=written))
-    (look,) = pipeline.take(pipeline.here("AR_CUST", person(PHONE_1="212 555 0100")))
+    old = pipeline.next_position()
+    (look,) = pipeline.take(pipeline.here("AR_CUST", person(PHONE_1="212 555 0100"), position=old))
     assert changes([look]) == {("counterpoint", "C-1"): {}}
     assert pipeline.take(pipeline.answer(look, "already", record=written)) == []
+    assert pipeline.take(pipeline.here("AR_CUST", person(PHONE_1="212 555 0100"), position=old)) == []
 
 
 def test_the_same_change_again_after_it_was_taken_back_goes_out_again(pipeline: Pipeline) -> None:
@@ -215,6 +217,17 @@ def test_an_email_changed_on_either_side_leaves_the_link(pipeline: Pipeline) -> 
     both(pipeline)
     went = pipeline.take(pipeline.here("AR_CUST", person(email="anna@example.org", PHONE_1="2125550100", at=LATER)))
     assert changes(went) == {("north", "7"): {"email": "anna@example.org"}}
+
+
+def test_an_email_that_counterpoint_would_cut_is_left_alone_and_said_once(pipeline: Pipeline) -> None:
+    both(pipeline)
+    long = f"{'a' * 50}@example.com"
+    for phone in ("2125550100", "2125550101"):
+        row = b.account(7, long, phone=phone, meta=MARK, at=LATER)
+        went = pipeline.take(pipeline.there("north", "customers", row))
+        assert "email" not in changes(went).get(("counterpoint", "C-1"), {})
+    said = pipeline.rows("SELECT count(*) FROM log_entry WHERE message LIKE 'email: too long%'")
+    assert said == [(1,)]
 
 
 def test_a_replay_of_everything_says_nothing(pipeline: Pipeline) -> None:

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("seen", sa.Text(), nullable=False),
         sa.Column("pending", sa.Text(), server_default="{}", nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("reading", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("unflagged_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("points_before", sa.Integer(), nullable=True),
