@@ -17,13 +17,14 @@ from counterflow.state.records import Seen
 from processors import customers
 from processors.rules import matching
 from processors.rules.blocking import SHARED, STRONG, Person, Plain, keys_of, person_of
-from processors.rules.matching import Likeness, Model
+from processors.rules.matching import Evidence, Likeness, Model, Scale
 from processors.shop import State
 from schemas.names import CustNo
 from schemas.records import Customer
 
 LISTED_MIN = 0.5  # From here on somebody is listed as a possible double,
 HELD_MIN = 0.1  # and from here on he waits, where the policy says so.
+SCALE = "match:scale"  # The setting.
 SHOWN_MAX = 20  # More than a person will read.
 SAME, DIFFERENT, NEW = "same", "different", "new"
 Policy = Literal["create", "hold"]
@@ -53,11 +54,41 @@ def _keys(customer: Customer) -> set[str]:
 def suspects(state: State, system: str, person: Person, *, least: float) -> list[tuple[Customer, Likeness]]:
     """Give who of a system may be this person, the likeliest first."""
     found = matches.candidates(state.connection, system, keys_of(person), shared=SHARED, strong=STRONG)
-    common = _common(state, system, person)
+    common, scale = _common(state, system, person), scale_of(state)
     bodies = records.read(state.connection, system, state.shop.entity(system), found, Customer)
-    likely = [(body, matching.compare(person, person_of(body), _model(), common)) for body in bodies.values()]
+    likely = [(body, matching.compare(person, person_of(body), _model(), common, scale)) for body in bodies.values()]
     likely = [(body, one) for body, one in likely if one.share >= least and body.key != person.key]
     return sorted(likely, key=lambda one: (-one[1].share, one[0].key))[:SHOWN_MAX]
+
+
+def scale_of(state: State) -> Scale:
+    """Give what the shop's own decisions say about the percentages."""
+    kept = steering.get(state.connection, SCALE)
+    return msgspec.json.decode(kept, type=Scale) if kept else matching.AS_FITTED
+
+
+def refit(state: State) -> Scale:
+    """Fit the percentages to what was decided: every pair that a person called the same, or different."""
+    bodies: dict[str, Customer] = {}
+    decided = [row for row in matches.listed(state.connection, also_decided=True) if row.decision in {SAME, DIFFERENT}]
+    for name in {name for row in decided for name in (row.one, row.other)}:
+        system, _, key = name.partition("/")
+        found = records.read(state.connection, system, state.shop.entity(system), [key], Customer)
+        if key in found:
+            bodies[name] = found[key]
+    logits = [
+        (sum(each.weight for each in _as_fitted(state, bodies[row.one], bodies[row.other])), row.decision == SAME)
+        for row in decided
+        if row.one in bodies and row.other in bodies
+    ]
+    scale = matching.refit(logits)
+    steering.put(state.connection, SCALE, msgspec.json.encode(scale).decode())
+    return scale
+
+
+def _as_fitted(state: State, one: Customer, other: Customer) -> tuple[Evidence, ...]:
+    common = _common(state, state.shop.pos, person_of(one))
+    return matching.compare(person_of(one), person_of(other), _model(), common).evidence
 
 
 def _common(state: State, system: str, person: Person) -> Mapping[str, int]:

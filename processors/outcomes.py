@@ -20,6 +20,7 @@ from schemas.requests import (
     DecideReview,
     PartAccount,
     QueueAll,
+    RefitMatches,
     Request,
     SetMaster,
     SetTask,
@@ -112,15 +113,20 @@ def take_request(request: Request, state: State) -> None:
             _queue_all(state, request.ask)
         case DecideReview(review=review, decision=decision):
             _decide(state, review, decision, request.by)
-        case PartAccount() | AdoptAccount() | DecideMatch():
+        case PartAccount() | AdoptAccount() | DecideMatch() | RefitMatches():
             _about_people(state, request.ask, request.by)
 
 
-def _about_people(state: State, ask: PartAccount | AdoptAccount | DecideMatch, by: str) -> None:
-    if not isinstance(ask, DecideMatch):
-        accounts.take_request(state, ask, by=by)
-    elif not matches.take_decision(state, ask.one, ask.other, ask.decision, by):
-        _log.warning("no such pair was asked about")
+def _about_people(state: State, ask: PartAccount | AdoptAccount | DecideMatch | RefitMatches, by: str) -> None:
+    match ask:
+        case RefitMatches():
+            scale = matches.refit(state)
+            _log.info("percentages fitted", decisions=scale.decisions, slope=scale.slope, offset=scale.offset)
+        case DecideMatch():
+            if not matches.take_decision(state, ask.one, ask.other, ask.decision, by):
+                _log.warning("no such pair was asked about")
+        case _:
+            accounts.take_request(state, ask, by=by)
 
 
 def _queue_all(state: State, ask: QueueAll) -> None:

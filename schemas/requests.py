@@ -61,6 +61,10 @@ class AdoptAccount(_Ask, frozen=True, kw_only=True, tag="adopt_account"):
     account: str
 
 
+class RefitMatches(_Ask, frozen=True, kw_only=True, tag="refit_matches"):
+    """Fit the percentages of the match review to the shop's own decisions (req-C10)."""
+
+
 class DecideMatch(_Ask, frozen=True, kw_only=True, tag="decide_match"):
     """Say whether two records are one person (req-C10)."""
 
@@ -69,7 +73,7 @@ class DecideMatch(_Ask, frozen=True, kw_only=True, tag="decide_match"):
     decision: Literal["same", "different", "new", "later", "undo"]
 
 
-Ask = SetMaster | SetTask | SyncNow | QueueAll | DecideReview | PartAccount | AdoptAccount | DecideMatch
+Ask = SetMaster | SetTask | SyncNow | QueueAll | DecideReview | PartAccount | AdoptAccount | DecideMatch | RefitMatches
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

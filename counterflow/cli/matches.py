@@ -15,7 +15,7 @@ import typer
 from counterflow.cli.steer import AsJson, ConfigFile, ask
 from processors.rules import matching
 from processors.rules.blocking import SHARED, STRONG, Person, Plain, keys_of, person_of
-from schemas.requests import DecideMatch
+from schemas.requests import DecideMatch, RefitMatches
 
 SHOP = Path("shop.yaml")
 CROWD = 60  # Holders of one key in a whole-list pass: above it the key says nothing.
@@ -67,6 +67,14 @@ def match(
 
     what = DecideMatch(one=one, other=other, decision=decision)
     ask(configured(config, "cli"), what, key="|".join(sorted((one, other))))
+
+
+def refit(config: ConfigFile = SHOP) -> None:
+    """Fit the percentages to the shop's own decisions: what was called the same, and what different."""
+    from counterflow.cli.main import configured
+
+    ask(configured(config, "cli"), RefitMatches(), key="matches")
+    typer.echo("asked; the workers fit them, and say in their log to how many decisions", err=True)
 
 
 def duplicates(
@@ -152,5 +160,5 @@ def _likely(pairs: Sequence[tuple[int, int]]) -> Iterator[Found]:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (matches, match, duplicates):
+    for command in (matches, match, refit, duplicates):
         app.command()(command)

@@ -55,6 +55,19 @@ class Model(msgspec.Struct, frozen=True):
     threshold: float  # From here on two records are called one; chosen on what it was fitted on.
 
 
+class Scale(msgspec.Struct, frozen=True):
+    """How a shop's own decisions bend every logit: slope times it, plus offset."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+    decisions: int = 0  # How many it was fitted on.
+
+
+AS_FITTED = Scale()
+HOLD = 30.0  # How strongly a shop's decisions are held to what was fitted.
+NEWTON_MAX = 50
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What one part says: above 0 for one person, below 0 against."""
@@ -83,7 +96,7 @@ def load_model(name: str = "retail") -> Model:
     return load_models()[name]
 
 
-def compare(one: Person, other: Person, model: Model, common: Mapping[str, int]) -> Likeness:
+def compare(one: Person, other: Person, model: Model, common: Mapping[str, int], scale: Scale = AS_FITTED) -> Likeness:
     """Compare two records.
 
     Args:
@@ -91,13 +104,52 @@ def compare(one: Person, other: Person, model: Model, common: Mapping[str, int])
         other: Another; the order says nothing.
         model: The weights.
         common: How often each value is among the shop's customers, as `count` gives it; {} where it is not known.
+        scale: What the shop's own decisions say.
     """
     values = features(Plain.of(one), Plain.of(other), common)
-    weights = weigh(values, model)
-    found = [Evidence("base", "before anything is looked at", model.base)]
+    weights = {part: scale.slope * weight for part, weight in weigh(values, model).items()}
+    base = scale.slope * model.base + scale.offset
+    found = [Evidence("base", "before anything is looked at", base)]
     found += [Evidence(part, _in_words(part, values), weights.get(part, 0.0)) for part in PARTS]
     found += [Evidence(part, "together", weight) for part, weight in weights.items() if part not in PARTS]
-    return Likeness(share(model.base + sum(weights.values())), tuple(found))
+    return Likeness(share(base + sum(weights.values())), tuple(found))
+
+
+def refit(decided: Sequence[tuple[float, bool]]) -> Scale:
+    """Fit slope and offset to decisions: (logit as fitted, whether it was one person).
+
+    It is held to what was fitted (HOLD): a few decisions move little.
+    """
+
+    def fits(slope: float, offset: float) -> float:
+        said = sum(math.log(share((slope * logit + offset) * (1 if is_same else -1))) for logit, is_same in decided)
+        return said - HOLD / 2 * ((slope - 1.0) ** 2 + offset**2)
+
+    slope, offset = 1.0, 0.0
+    for _ in range(NEWTON_MAX):
+        gradient = [-HOLD * (slope - 1.0), -HOLD * offset]
+        curve = [HOLD, 0.0, HOLD]
+        for logit, is_same in decided:
+            expected = share(slope * logit + offset)
+            missing, spread = is_same - expected, expected * (1 - expected)
+            gradient[0] += missing * logit
+            gradient[1] += missing
+            curve[0] += spread * logit * logit
+            curve[1] += spread * logit
+            curve[2] += spread
+        determinant = curve[0] * curve[2] - curve[1] ** 2
+        steps = (curve[2] * gradient[0] - curve[1] * gradient[1], curve[0] * gradient[1] - curve[1] * gradient[0])
+        length = 1.0
+        while fits(slope + length * steps[0] / determinant, offset + length * steps[1] / determinant) < fits(
+            slope, offset
+        ):
+            length /= 2
+            if length < 1e-6:
+                break
+        slope, offset = slope + length * steps[0] / determinant, offset + length * steps[1] / determinant
+        if max(abs(step) for step in steps) < 1e-9 * determinant or length < 1e-6:
+            break
+    return Scale(slope=round(max(0.1, slope), 4), offset=round(offset, 4), decisions=len(decided))
 
 
 def shift(logits: Sequence[float], prior: float) -> float:

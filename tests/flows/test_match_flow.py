@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from schemas.commands import CreateAccount, CreateCustomer
-from schemas.requests import DecideMatch
+from schemas.requests import DecideMatch, RefitMatches
 from tests.flows import builders as b
 from tests.flows.pipeline import Pipeline
 from tests.flows.test_customer_flow import LATER, changes, creating, opened, person, settings
@@ -85,6 +85,17 @@ def test_a_decision_is_taken_back(held: Pipeline) -> None:
     say(held, "undo")
     linked = held.rows("SELECT count(*) FROM link WHERE system = 'north' AND entity = 'customer'")
     assert (pairs(held), linked) == ([(*PAIR, "open", None)], [(0,)])
+
+
+def test_the_percentages_are_fitted_to_what_was_decided(held: Pipeline) -> None:
+    ((before,),) = held.rows("SELECT percent FROM match_pair")
+    say(held, "different")
+    held.take(held.request(RefitMatches()))
+    held.take(held.here("AR_CUST", person(**HOME | {"PHONE_1": "+1 212 555 0100"}, at=LATER)))
+    say(held, "undo")
+    held.take(held.here("AR_CUST", person(**HOME | {"CITY": "Springfeld"}, at=LATER)))
+    ((after,),) = held.rows("SELECT percent FROM match_pair")
+    assert after < before
 
 
 def test_by_default_she_is_created_at_once_and_listed(database: Engine) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.rules.blocking import Person, keys_of, sound
-from processors.rules.matching import EVERYBODY, PARTS, compare, load_models, shift
+from processors.rules.matching import EVERYBODY, PARTS, Scale, compare, load_models, refit, shift
 from sandbox.people import generate
 
 MODELS = load_models()
@@ -77,6 +77,15 @@ def test_what_sounds_alike(one: str, other: str) -> None:
 
 def test_a_list_with_more_doubles_shifts_every_percentage_up() -> None:
     assert shift([-2.0] * 50 + [2.0] * 50, 0.1) > 0 > shift([-2.0] * 95 + [2.0] * 5, 0.5)
+
+
+def test_a_shops_own_decisions_bend_the_percentages_and_a_few_bend_them_little() -> None:
+    too_sure = [(3.0, True)] * 60 + [(3.0, False)] * 40 + [(-3.0, False)] * 60 + [(-3.0, True)] * 40
+    few, many = refit(too_sure[58:62]), refit(too_sure)
+    assert (many.slope < 0.3, abs(many.offset) < 0.1, few.slope > many.slope) == (True, True, True)
+    assert refit([]) == Scale(slope=1.0, offset=0.0, decisions=0)
+    bent = compare(ANA, replace(ANA, first_name="Liz"), MODELS["retail"], COMMON, many)
+    assert bent.share == pytest.approx(1 / (1 + math.exp(-sum(each.weight for each in bent.evidence))))
 
 
 def test_generated_customers_are_the_same_for_the_same_seed_and_have_doubles_of_every_kind() -> None:
