@@ -10,7 +10,8 @@ from schemas.commands import CreateAccount, CreateCustomer
 from schemas.requests import DecideMatch, RefitMatches
 from tests.flows import builders as b
 from tests.flows.pipeline import Pipeline
-from tests.flows.test_customer_flow import LATER, changes, creating, opened, person, settings
+from tests.flows.test_account_flow import creating
+from tests.flows.test_customer_flow import LATER, changes, opened, person, settings
 
 HOME = {"ADRS_1": "12 High Street", "CITY": "Springfield", "ZIP_COD": "62701", "PHONE_1": "212 555 0100"}
 ADDRESS = {"address_1": "12 High Street", "city": "Springfield", "postcode": "62701"}
