@@ -113,7 +113,7 @@ def _double(dice: random.Random, person: Person, kind: str, towns: list[tuple[st
         "short": replace(person, first_name=SHORT.get(person.first_name, person.first_name[:4])),
         "swapped": replace(person, first_name=person.last_name, last_name=person.first_name),
         "guest": replace(person, phone=dice.choice([person.phone, ""]), line_1="", city="", postcode=""),
-        "clerk": replace(person, first_name=person.first_name[:1], email=""),
+        "clerk": replace(person, first_name=person.first_name[:1], email=dice.choice((person.email, ""))),
         "second": replace(person, email=_email(dice, person.first_name, person.last_name)),
         "company": replace(person, company=f"{person.last_name} {dice.choice(TRADES)}", email=other.email),
     }[kind]

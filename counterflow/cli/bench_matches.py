@@ -165,7 +165,7 @@ def ours(records: Records, model: Model) -> tuple[Score, list[tuple[float, bool]
 
 
 def fit(train: Sequence[Records], scale: Records | None, *, fitted_on: str, rounds: int, leaves: int) -> Model:
-    """Fit the weights on labelled records: boosted trees, each within one part or two, so that all of it adds up.
+    """Fit the weights on labelled records: boosted trees, each branch within two parts of a person.
 
     Scale and threshold are fitted on records that the trees did not see: `scale`, else each tenth by the others.
     """
@@ -202,16 +202,9 @@ def fit(train: Sequence[Records], scale: Records | None, *, fitted_on: str, roun
     shares = 1 / (1 + np.exp(-(slope * logits + offset)))
     steps = [step / 100 for step in range(10, 91)]
     best = max(steps, key=lambda step: (_f1(shares >= step, truth, total), -abs(step - 0.5)))
-    parts: dict[str, list[Tree]] = {}
-    base = float(learner._baseline_prediction[0, 0]) * slope + offset
-    for (grown,) in learner._predictors:
-        tree = _tree(grown.nodes, slope)
-        used = [part for part, features in own.items() if set(features) & set(tree.feature)]
-        if used:
-            parts.setdefault(matching.WITH.join(used), []).append(tree)
-        else:
-            base += tree.value[0]
-    return Model(base=base, parts=parts, fitted_on=fitted_on, prior=float(truth.mean()), threshold=best)
+    trees = [_tree(grown.nodes, slope) for (grown,) in learner._predictors]
+    base = float(learner._baseline_prediction[0, 0]) * slope + offset + sum(tree.value[0] for tree in trees)
+    return Model(base=base, trees=trees, fitted_on=fitted_on, prior=float(truth.mean()), threshold=best)
 
 
 def _labelled(records: Records) -> tuple[list[list[float]], list[bool], int]:
@@ -226,13 +219,22 @@ def _f1(predicted: Any, truth: Any, total: int) -> float:
 
 
 def _tree(nodes: Any, slope: float) -> Tree:
-    """Give one of scikit-learn's trees as ours, its values scaled."""
+    """Give one of scikit-learn's trees as ours, its values scaled; an inner node has the mean of what is below it."""
+    means = [0.0] * len(nodes)
+    for at in reversed(range(len(nodes))):  # Children stand behind their parents.
+        node = nodes[at]
+        left, right = int(node["left"]), int(node["right"])
+        if node["is_leaf"]:
+            means[at] = float(node["value"]) * slope
+        else:
+            below = [(int(nodes[child]["count"]), means[child]) for child in (left, right)]
+            means[at] = sum(count * mean for count, mean in below) / sum(count for count, _ in below)
     return Tree(
         feature=[-1 if node["is_leaf"] else int(node["feature_idx"]) for node in nodes],
         threshold=[0.0 if node["is_leaf"] else round(float(node["num_threshold"]), 6) for node in nodes],
         left=[int(node["left"]) for node in nodes],
         right=[int(node["right"]) for node in nodes],
-        value=[round(float(node["value"]) * slope, 5) for node in nodes],
+        value=[round(mean, 6) for mean in means],
     )
 
 

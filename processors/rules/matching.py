@@ -1,9 +1,9 @@
 """How likely is it that two records are one person, in percent, and what speaks for it (req-C10)?
 
 A sum: each part of a person (name, street, place, e-mail, phone, company) speaks for or against, by how alike it is on
-both sides and how rare it is in this shop; and two parts together say what neither says alone (one e-mail and two first
-names are a family). The sum is the logit of the percentage. The weights are fitted, and stand in match_model.json with
-what they were fitted on (docs/reference/matching.md).
+both sides, how rare it is in this shop, and what the others say (one e-mail and two first names are a family). The sum
+is the logit of the percentage. The weights are fitted trees: on the way down a tree each step adds what its part has
+told. They stand in match_model.json with what they were fitted on (docs/reference/matching.md).
 """
 
 import math
@@ -18,6 +18,7 @@ from processors.rules.blocking import Person, Plain
 
 MISSING = -1.0
 ALIKE = 0.9  # From here on a value's rarity counts: what agrees by chance is common.
+INITIAL = 0.88  # How alike a first name and its first letter are.
 SWAPPED = 0.2  # How much better the names must agree crosswise.
 # The features of each part, in the order in which `features` gives them.
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -29,14 +30,14 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "company": ("company",),
 }
 FEATURES = tuple(name for names in PARTS.values() for name in names)
-WITH = " with "  # Between two parts that say something together.
+_PART_OF = tuple(at for at, names in enumerate(PARTS.values()) for _ in names)
 SHIFTS_MAX = 200
 EVERYBODY = "*"
 EVERYBODY_MIN = 1000  # Among fewer, what is rare in the shop says little.
 
 
 class Tree(msgspec.Struct, frozen=True, array_like=True):
-    """One decision tree over one part's features: at a node go left where the feature is at most the threshold."""
+    """One decision tree: at a node go left where the feature is at most the threshold; each node has its mean."""
 
     feature: list[int]  # -1 at a leaf.
     threshold: list[float]
@@ -48,8 +49,8 @@ class Tree(msgspec.Struct, frozen=True, array_like=True):
 class Model(msgspec.Struct, frozen=True):
     """The fitted weights."""
 
-    base: float
-    parts: dict[str, list[Tree]]
+    base: float  # Before any tree is asked.
+    trees: list[Tree]
     fitted_on: str
     prior: float  # How many of the pairs it was fitted on were true.
     threshold: float  # From here on two records are called one; chosen on what it was fitted on.
@@ -110,8 +111,7 @@ def compare(one: Person, other: Person, model: Model, common: Mapping[str, int],
     weights = {part: scale.slope * weight for part, weight in weigh(values, model).items()}
     base = scale.slope * model.base + scale.offset
     found = [Evidence("base", "before anything is looked at", base)]
-    found += [Evidence(part, _in_words(part, values), weights.get(part, 0.0)) for part in PARTS]
-    found += [Evidence(part, "together", weight) for part, weight in weights.items() if part not in PARTS]
+    found += [Evidence(part, _in_words(part, values), weight) for part, weight in weights.items()]
     return Likeness(share(base + sum(weights.values())), tuple(found))
 
 
@@ -174,15 +174,16 @@ def share(logit: float) -> float:
 
 
 def weigh(values: Sequence[float], model: Model) -> dict[str, float]:
-    """Give what each part says about a pair's features."""
-    return {part: sum(_leaf(tree, values) for tree in trees) for part, trees in model.parts.items()}
-
-
-def _leaf(tree: Tree, values: Sequence[float]) -> float:
-    node = 0
-    while (feature := tree.feature[node]) >= 0:
-        node = tree.left[node] if values[feature] <= tree.threshold[node] else tree.right[node]
-    return tree.value[node]
+    """Give what each part says about a pair's features: what the trees' means rose or fell by where it was asked."""
+    told = [0.0] * len(PARTS)
+    for tree in model.trees:
+        feature, value = tree.feature, tree.value
+        node = 0
+        while (asked := feature[node]) >= 0:
+            following = tree.left[node] if values[asked] <= tree.threshold[node] else tree.right[node]
+            told[_PART_OF[asked]] += value[following] - value[node]
+            node = following
+    return dict(zip(PARTS, told, strict=True))
 
 
 def count(people: Iterable[Person]) -> dict[str, int]:
@@ -245,7 +246,10 @@ def features(one: Plain, other: Plain, common: Mapping[str, int]) -> list[float]
 
 def _first(one: Plain, other: Plain) -> float:
     likeness = _alike(one.first, other.first)
-    return max(likeness, 0.95) if one.nickname == other.nickname and one.first else likeness
+    if one.first and one.nickname == other.nickname:
+        return max(likeness, 0.95)
+    is_initial = 1 in {len(one.first), len(other.first)} and one.first[:1] == other.first[:1]
+    return max(likeness, INITIAL) if is_initial else likeness
 
 
 def _alike(one: str, other: str) -> float:
