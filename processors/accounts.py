@@ -5,7 +5,12 @@ point of sale is given an account where the store's policy says so and he qualif
 that the gate paces these commands, and nobody is named twice.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
 import msgspec
+from sqlalchemy import Row
 
 from counterflow.state import links, profiles, records, reviews, steering, wanted
 from counterflow.state.wanted import Want
@@ -86,7 +91,7 @@ def who(state: State, system: str, customer: Customer) -> OurId | None:
     if len(known) > 1:
         _ask(state, key, known)
         return None
-    reviews.settle(state.connection, ACCOUNT, key)
+    state.settle(ACCOUNT, key)
     if not known:
         _adopt(state, system, customer)
         return None
@@ -113,7 +118,7 @@ def _ask(state: State, key: str, known: list[Customer]) -> None:
     numbers = [one.key for one in ranked]
     message = f"{len(numbers)} customers have the account's e-mail"
     facts = {"candidates": numbers, "suggestion": numbers[0]}
-    reviews.open_review(state.connection, ACCOUNT, key, message, facts)
+    state.ask(ACCOUNT, key, message, facts)
 
 
 def link_waiting(state: State, email: str | None) -> None:
@@ -165,7 +170,7 @@ def gone(state: State, store: str, key: str) -> None:
     if row_key in wanted.rows(state.connection, [row_key]):
         wanted.withdraw(state.connection, row_key, "the account was deleted in the store")
     for kind, name in (("refused", "/".join(row_key)), (ACCOUNT, f"{store}/{key}")):
-        reviews.settle(state.connection, kind, name)
+        state.settle(kind, name)
 
 
 def decide(state: State) -> None:
@@ -173,19 +178,49 @@ def decide(state: State) -> None:
     if not state.creatable or not state.shop.customers or not may_tell(state):
         return
     pos = state.shop.pos
-    found = records.read(state.connection, pos, state.shop.entity(pos), state.creatable, Customer)
-    for store, policy in sorted(state.shop.customers.items()):
-        if policy.create != "never":
-            for customer in found.values():
-                _decide(state, store, policy, customer)
-
-
-def _decide(state: State, store: str, policy: Customers, customer: Customer) -> None:
-    row = (store, CUSTOMERS, f"pos:{customer.key}")
-    standing = wanted.rows(state.connection, [row]).get(row)
-    if standing is not None and standing.state in {"sent", "done", "held", "rejected"}:
+    policies = {store: policy for store, policy in sorted(state.shop.customers.items()) if policy.create != "never"}
+    if not policies:
         return
-    if not _is_to_have(state, store, policy, customer):
+    found = records.read(state.connection, pos, state.shop.entity(pos), state.creatable, Customer)
+    rows = wanted.rows(
+        state.connection, [(store, CUSTOMERS, f"pos:{customer}") for store in policies for customer in found]
+    )
+    for customer in found.values():
+        about = _About(state, customer)
+        for store, policy in policies.items():
+            standing = rows.get((store, CUSTOMERS, f"pos:{customer.key}"))
+            if standing is None or standing.state not in {"sent", "done", "held", "rejected"}:
+                _decide(state, store, policy, about, standing)
+
+
+@dataclass
+class _About:
+    """What one customer's accounts depend on, each looked up once."""
+
+    state: State
+    customer: Customer
+
+    @cached_property
+    def sharers(self) -> list[str]:
+        """Give the others who have his e-mail."""
+        found = _at_pos(self.state, self.customer.email) if self.customer.email else []
+        return [one.key for one in found if one.key != self.customer.key]
+
+    @cached_property
+    def ours(self) -> OurId | None:
+        """Give our id of him."""
+        return links.find(self.state.connection, "customer", self.state.shop.pos, self.customer.key)
+
+    @cached_property
+    def systems(self) -> set[str]:
+        """Give the systems that know him."""
+        known = links.remotes(self.state.connection, "customer", self.ours) if self.ours else []
+        return {system for system, _ in known}
+
+
+def _decide(state: State, store: str, policy: Customers, about: _About, standing: Row[Any] | None) -> None:
+    customer, row = about.customer, (store, CUSTOMERS, f"pos:{about.customer.key}")
+    if not _is_to_have(state, store, policy, about):
         if standing is not None and standing.state != "dropped":
             wanted.withdraw(state.connection, row, "he does not qualify any more, or has an account")
         return
@@ -200,14 +235,12 @@ def _decide(state: State, store: str, policy: Customers, customer: Customer) -> 
     wanted.want(state.connection, [want], at=state.now)
 
 
-def _is_to_have(state: State, store: str, policy: Customers, customer: Customer) -> bool:
+def _is_to_have(state: State, store: str, policy: Customers, about: _About) -> bool:
     """Say whether a customer is to have an account that he has not."""
-    if reasons(state, policy, customer):
+    customer, ours = about.customer, about.ours
+    if reasons_against(customer, sharers=about.sharers, now=state.now, terms=policy.terms) or store in about.systems:
         return False
     email = customer.email or ""
-    ours = links.find(state.connection, "customer", state.shop.pos, customer.key)
-    if ours is not None and any(one == store for one, _ in links.remotes(state.connection, "customer", ours)):
-        return False
     if policy.create == "after_order" and (ours is None or not links.orders_of(state.connection, ours)):
         return False
     if profiles.customers_with_email(state.connection, store, "customers", email):
@@ -217,9 +250,8 @@ def _is_to_have(state: State, store: str, policy: Customers, customer: Customer)
 
 def reasons(state: State, policy: Customers, customer: Customer) -> tuple[tuple[str, str], ...]:
     """Give why a customer does not qualify for an account."""
-    sharers = [one.key for one in _at_pos(state, customer.email)] if customer.email else []
-    others = [key for key in sharers if key != customer.key]
-    return reasons_against(customer, sharers=others, now=state.now, terms=policy.terms)
+    sharers = _About(state, customer).sharers
+    return reasons_against(customer, sharers=sharers, now=state.now, terms=policy.terms)
 
 
 def take_answer(outcome: Outcome, state: State) -> None:
@@ -232,7 +264,7 @@ def take_answer(outcome: Outcome, state: State) -> None:
     there = links.find(state.connection, "customer", outcome.system, account_id)
     if there != ours:
         message = f"the account found for customer {cust_no} is another customer's"
-        reviews.open_review(state.connection, ACCOUNT, f"{outcome.system}/{account_id}", message, {"pos_id": cust_no})
+        state.ask(ACCOUNT, f"{outcome.system}/{account_id}", message, {"pos_id": cust_no})
     state.people.add(ours)
 
 
@@ -265,7 +297,7 @@ def adopt_by_hand(state: State, store: str, key: str) -> None:
 def part(state: State, store: str, key: str, *, by: str) -> None:
     """Take a link away that a person says is wrong; the account is not linked by its e-mail again."""
     ours = links.find(state.connection, "customer", store, key)
-    reviews.open_review(state.connection, ACCOUNT, f"{store}/{key}", "taken apart by a person", {})
+    state.ask(ACCOUNT, f"{store}/{key}", "taken apart by a person", {})
     reviews.decide(state.connection, ACCOUNT, f"{store}/{key}", APART, by)
     links.drop(state.connection, "customer", store, key)
     if ours is not None:

@@ -7,7 +7,7 @@ offsets let go. Whatever dies in between, the same messages come again and chang
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -32,6 +32,7 @@ from schemas.requests import Request
 from schemas.topics import CURSORS, HEARTBEATS, OUTCOMES, REQUESTS, change_topics
 
 SAY_AT_ONCE = 2000
+MEASURED_EVERY = timedelta(seconds=1)
 _log = log.get("processors")
 Word = Outcome | Heartbeat | Cursor | Request
 
@@ -75,7 +76,10 @@ class Batches:
         }
         self._epochs: Mapping[str, int] = {}
         self._begun: set[str] = set()
-        self._unsaid = True  # A crash may have left something.
+        self._unknown = True  # A crash may have left something in the outbox.
+        self._unsaid: gate.Said = []  # Committed, and not published yet.
+        self._said: list[int] = []  # Published; taken out of the outbox with the next transaction.
+        self._measured_at = datetime.min.replace(tzinfo=UTC)
 
     @property
     def topics(self) -> list[str]:
@@ -110,10 +114,11 @@ class Batches:
 
     def _bury(self, one: Arrived, why: str) -> None:
         _log.error("dead letter", topic=one.topic, offset=one.offset, why=why)
+        letter = dead_letter(one, why, prefix=self._prefix, at=self._clock.now())
         with begin(self._engine) as connection:
-            steering.say(connection, self._origin, [dead_letter(one, why, prefix=self._prefix, at=self._clock.now())])
+            said = steering.say(connection, self._origin, [letter])
             steering.note_handled(connection, _next_offsets([one]))
-        self._unsaid = True
+        self._unsaid += said
         self.publish()
 
     def _handle(self, batch: Sequence[Arrived]) -> None:
@@ -121,11 +126,12 @@ class Batches:
         with begin(self._engine) as connection:
             state = State(connection, self._shop, self._clock.now())
             self._run(state, changes, words)
-            released = gate.release(state, prefix=self._prefix, origin=self._origin)
-            steering.say(connection, self._origin, letters)
+            said = gate.release(state, prefix=self._prefix, origin=self._origin)
+            said += steering.say(connection, self._origin, letters)
             steering.note_handled(connection, _next_offsets(batch))
+            steering.said(connection, self._said)
         self._begun |= {seen.system for seen in changes}  # Only now: a batch that failed has noted nothing.
-        self._unsaid = self._unsaid or bool(released or letters)
+        self._said, self._unsaid = [], self._unsaid + said
         self.publish()
         for one in batch:
             HANDLED.labels(one.topic).inc()
@@ -136,23 +142,28 @@ class Batches:
             state = State(connection, self._shop, self._clock.now())
             due = gate.due(state)
             _decide(state)
-            released = gate.release(state, prefix=self._prefix, origin=self._origin, due=due)
-            gate.measure(state)
-        self._unsaid = self._unsaid or bool(released)
+            said = gate.release(state, prefix=self._prefix, origin=self._origin, due=due)
+            steering.said(connection, self._said)
+            if state.now - self._measured_at >= MEASURED_EVERY:
+                gate.measure(state)
+                self._measured_at = state.now
+        self._said, self._unsaid = [], self._unsaid + said
         self.publish()
 
     def publish(self) -> None:
         """Publish what this worker has said and not yet published, in order; a repeat after a crash does no harm."""
-        while self._unsaid:
+        while self._unknown:
             with begin(self._engine) as connection:
-                unsaid = steering.unsaid(connection, self._origin, most=SAY_AT_ONCE)
-            if not unsaid:
-                self._unsaid = False
-                return
-            self._publisher.publish([message for _, message in unsaid])
+                left = steering.unsaid(connection, self._origin, most=SAY_AT_ONCE)
+            self._publisher.publish([message for _, message in left])
             with begin(self._engine) as connection:
-                steering.said(connection, [number for number, _ in unsaid])
-            self._unsaid = len(unsaid) == SAY_AT_ONCE
+                steering.said(connection, [number for number, _ in left])
+            self._unsaid = []  # It was among them.
+            self._unknown = len(left) == SAY_AT_ONCE
+        if self._unsaid:
+            self._publisher.publish([message for _, message in self._unsaid])
+            self._said += [number for number, _ in self._unsaid]
+            self._unsaid = []
 
     def _run(self, state: State, changes: Sequence[Seen], words: Sequence[Word]) -> None:
         """Run the flows over a batch: what was said, what changed, then what is to be decided again because of both."""
@@ -163,16 +174,12 @@ class Batches:
         customers.take(_of(current, COUNTERPOINT, "AR_CUST"), state)
         matches.take(current, state)
         profiles.take(current, state)
+        outcomes.take_outcomes([word for word in words if isinstance(word, Outcome)], state)
+        outcomes.take_heartbeats([word for word in words if isinstance(word, Heartbeat)], state)
+        outcomes.take_cursors([word for word in words if isinstance(word, Cursor)], state)
         for word in words:
-            match word:
-                case Outcome():
-                    outcomes.take_outcome(word, state)
-                case Heartbeat():
-                    outcomes.take_heartbeat(word, state)
-                case Cursor():
-                    outcomes.take_cursor(word, state)
-                case Request():
-                    outcomes.take_request(word, state)
+            if isinstance(word, Request):
+                outcomes.take_request(word, state)
         stock.take_items(_of(current, COUNTERPOINT, "IM_ITEM"), state)
         stock.take_stock(_of(current, COUNTERPOINT, "IM_INV"), state)
         read = _of(changes, COUNTERPOINT, "PS_DOC_HDR")
@@ -225,6 +232,7 @@ def _decide(state: State) -> None:
     profiles.decide(state)
     matches.decide(state)
     stock.decide(state)
+    state.close()
 
 
 def _of(seen: Sequence[Seen], system: str, entity: str) -> list[Seen]:

@@ -41,7 +41,7 @@ def settle(state: State, email: str) -> None:
         state.newcomers.add(known[0].key)
         creation = (COUNTERPOINT, CUSTOMERS, f"email:{email}")
         wanted.mark_done(state.connection, creation, at=state.now, note="the customer is there")
-        reviews.settle(state.connection, "refused", "/".join(creation))
+        state.settle("refused", "/".join(creation))
 
 
 def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:

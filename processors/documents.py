@@ -31,10 +31,11 @@ def take(batch: Iterable[Seen], state: State) -> None:
 
 def _enter(state: State, document: Document, position: int, store: str, order_id: str) -> None:
     ours = OurId(f"{store}/{order_id}")
-    links.make(state.connection, "order", store, order_id, ours, "document")
-    links.make(state.connection, "order", COUNTERPOINT, document.key, ours, "document")
+    names = [(store, order_id), (COUNTERPOINT, document.key)]
+    is_new = links.make_all(state.connection, "order", names, ours, "document")
     buyer = customers.id_of(state, document.cust_no)
     decided = links.find(state.connection, "buyer", store, order_id)
+    is_new = is_new or decided != buyer
     if decided is None:
         links.make(state.connection, "buyer", store, order_id, buyer, "document")
     elif decided != buyer and links.remote(state.connection, "customer", COUNTERPOINT, decided) is None:
@@ -44,7 +45,8 @@ def _enter(state: State, document: Document, position: int, store: str, order_id
         state.items |= set(
             reservations.document_seen(state.connection, store, order_id, position, document.stock_location)
         )
-    state.orders.add((store, order_id))  # Decided again, it is found done.
+    if is_new:
+        state.orders.add((store, order_id))  # Decided again, it is found done.
 
 
 def _link_account(state: State, store: str, order_id: str, buyer: OurId) -> None:

@@ -28,18 +28,23 @@ IN_FLIGHT_MAX = 500  # Commands on their way to one target; more would only grow
 TIMERS_AT_ONCE = 200
 SILENCE = timedelta(seconds=60)  # A consumer says every few seconds that it lives, but not within a long round.
 _log = log.get("gate")
+Said = list[tuple[int, Message]]  # Numbers in the outbox, and what stands there.
 
 
-def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, str]] | None = None) -> int:
+def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, str]] | None = None) -> Said:
     """Let out what may go: the rows of continuous tasks, those of tasks that are `due`, and those asked for by hand.
 
-    What is paced goes out by the clock alone, when `due` is given. Gives how many went out.
+    What is paced goes out by the clock alone, when `due` is given. Gives what is to be published.
     """
+    waiting = [task for task in state.shop.tasks if _is_paced(state, task)] if due is None else []
+    ready = wanted.ready(state.connection, waiting, at=state.now)
+    if not ready:
+        return []
     links.lock(state.connection, ["gate"])
     tasks, flying = _open_tasks(state, due or ()), wanted.in_flight(state.connection)
     rows: list[Row[Any]] = []
-    for system in sorted({system for system, _ in state.shop.tasks}):  # Each has room of its own: one that is away
-        own = [task for task in tasks if task[0] == system]  # keeps what it has on its way, and holds nobody up.
+    for system in ready:  # Each has room of its own: one that is away keeps what it has on its way, and holds
+        own = [task for task in tasks if task[0] == system]  # nobody up.
         most = max(0, IN_FLIGHT_MAX - flying.get(system, 0))
         paced = [task for task in own if _is_paced(state, task)]  # The store mails whom it creates (W-36).
         others = [task for task in own if task not in paced]
@@ -49,14 +54,13 @@ def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, 
             rows += wanted.releasable(state.connection, system, [task], at=state.now, most=room)
     rows = list({(row.system, row.task, row.key): row for row in rows}.values())  # Those asked for by hand come twice.
     if not rows:
-        return 0
+        return []
     mailed = [(row.system, row.key, row.body) for row in rows if _is_paced(state, (row.system, row.task))]
     profiles.note_welcomes(state.connection, accounts.welcome_rows(state, mailed))
     wanted.mark_sent(state.connection, rows, at=state.now)
-    steering.say(state.connection, origin, [_command(state, row, prefix) for row in rows])
     for row in rows:
         RELEASED.labels(row.system, row.task).inc()
-    return len(rows)
+    return steering.say(state.connection, origin, [_command(state, row, prefix) for row in rows])
 
 
 def _is_paced(state: State, task: tuple[str, str]) -> bool:
@@ -74,12 +78,10 @@ def _room(state: State, store: str) -> int:
 
 def _open_tasks(state: State, due: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Give the tasks whose rows may go out now."""
-    if not steering.master_is_on(state.connection):
+    is_on, settings = steering.switches(state.connection)
+    if not is_on:
         return []
-    settings, down = (
-        steering.tasks(state.connection),
-        steering.down(state.connection, "consumer", since=state.now - SILENCE),
-    )
+    down = steering.down(state.connection, "consumer", since=state.now - SILENCE)
 
     def is_open(task: tuple[str, str]) -> bool:
         setting = settings.get(task, Task())
@@ -123,10 +125,11 @@ def due(state: State) -> list[tuple[str, str]]:
     if expired:
         _log.warning("no outcome within the lease, sent again", rows=expired)
     found = []
-    for timer in steering.claim_timers(state.connection, at=state.now, most=TIMERS_AT_ONCE):
-        if timer.kind == stock.DRIFT:
-            stock.check_drift(state, timer.key, datetime.fromisoformat(timer.body))
-        elif timer.kind == accounts.TELL:
+    timers = steering.claim_timers(state.connection, at=state.now, most=TIMERS_AT_ONCE)
+    drifted = {timer.key: datetime.fromisoformat(timer.body) for timer in timers if timer.kind == stock.DRIFT}
+    stock.check_drift(state, drifted)
+    for timer in timers:
+        if timer.kind == accounts.TELL:
             accounts.tell_some(state, timer.key, timer.body)
         elif timer.kind == merges.MERGE:
             merges.judge(state, timer.key)
@@ -156,7 +159,5 @@ def measure(state: State) -> None:
     for (system, task), seconds in lag.items():
         SYNC_LAG.labels(system, task).set(seconds)
     kinds: dict[str, int] = dict.fromkeys(("order", "order-customer", "oversell", "refused"), 0)
-    for row in reviews.open_reviews(state.connection):
-        kinds[row.kind] = kinds.get(row.kind, 0) + 1
-    for kind, count in kinds.items():
+    for kind, count in (kinds | reviews.counts(state.connection)).items():
         REVIEWS.labels(kind).set(count)

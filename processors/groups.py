@@ -16,7 +16,7 @@ def note_titles(state: State, seen: Iterable[str]) -> set[str]:
     for title in sorted(new):
         steering.put(state.connection, f"group:{state.shop.pos}/{title}", title)
         for store in state.shop.customers:
-            reviews.settle(state.connection, TITLE, f"{store}/{title}")
+            state.settle(TITLE, f"{store}/{title}")
     return new
 
 
@@ -35,7 +35,7 @@ def at_pos(state: State, store: str, title: str) -> str | None:
     if isinstance(match, groups.Unpaired):
         facts = {"suggestion": match.suggestion, "candidates": sorted(titles(state))}
         message = f"{store} has the group {title!r}, the point of sale has not: which one of its groups is it?"
-        reviews.open_review(state.connection, TITLE, f"{store}/{title}", message, facts)
+        state.ask(TITLE, f"{store}/{title}", message, facts)
     return None
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from counterflow.state import links, matches, records, reviews, steering
+from counterflow.state import links, matches, records, steering
 from counterflow.state.records import Seen
 from processors import customers
 from processors.rules import matching
@@ -54,6 +54,8 @@ def _keys(customer: Customer) -> set[str]:
 def suspects(state: State, system: str, person: Person, *, least: float) -> list[tuple[Customer, Likeness]]:
     """Give who of a system may be this person, the likeliest first."""
     found = matches.candidates(state.connection, system, keys_of(person), shared=SHARED, strong=STRONG)
+    if not found:
+        return []
     common, scale = _common(state, system, person), scale_of(state)
     bodies = records.read(state.connection, system, state.shop.entity(system), found, Customer)
     likely = [(body, matching.compare(person, person_of(body), _model(), common, scale)) for body in bodies.values()]
@@ -161,7 +163,7 @@ def take_decision(state: State, one: str, other: str, decision: str, by: str) ->
         if decision == SAME:
             ours = customers.id_of(state, CustNo(pos_key))
             links.make(state.connection, "customer", store, key, ours, "person")
-            reviews.settle(state.connection, customers.ACCOUNT, f"{store}/{key}")
+            state.settle(customers.ACCOUNT, f"{store}/{key}")
             state.people.add(ours)
         elif before.decision == SAME:
             links.drop(state.connection, "customer", store, key)

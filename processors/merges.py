@@ -41,7 +41,7 @@ def judge(state: State, key: str) -> None:
         follow(state, key, verdict.survivor)
     elif _matters(state, ours):
         message = f"customer {key} is gone from the point of sale: whose are his accounts and orders now?"
-        reviews.open_review(state.connection, MERGE, key, message, {"candidates": list(verdict.candidates)})
+        state.ask(MERGE, key, message, {"candidates": list(verdict.candidates)})
 
 
 def _suspect(kept: profiles.Kept, *, has_documents: bool) -> Suspect:
@@ -81,7 +81,7 @@ def follow(state: State, key: str, survivor: str) -> None:
     links.unite(state.connection, ours, stays)
     profiles.forget_agreed(state.connection, ours)
     for kind in (MERGE, "group"):
-        reviews.settle(state.connection, kind, key if kind == MERGE else ours)
+        state.settle(kind, key if kind == MERGE else ours)
     row = (pos, "profiles", key)
     if row in wanted.rows(state.connection, [row]):
         wanted.withdraw(state.connection, row, f"merged into {survivor}")

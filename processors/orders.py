@@ -51,10 +51,11 @@ def _decide(state: State, store: str, order_id: str) -> None:
         if documents.is_over(order):
             _give_up(state, row, f"the order is {order.status} in the store")
             return
-        reviews.settle(state.connection, "order-cancelled", row[2])
-        _reserve(state, store, order)
+        state.settle("order-cancelled", row[2])
+        standing = wanted.rows(state.connection, [row]).get(row)
+        _reserve(state, store, order, standing)
         if documents.is_due(order, site.when):
-            _want(state, site, order, row)
+            _want(state, site, order, row, standing)
 
 
 def _is_from_before(state: State, store: str, placed_at: datetime) -> bool:
@@ -63,15 +64,12 @@ def _is_from_before(state: State, store: str, placed_at: datetime) -> bool:
     return begun is not None and placed_at < datetime.fromisoformat(begun)
 
 
-def _reserve(state: State, store: str, order: Order) -> None:
+def _reserve(state: State, store: str, order: Order, standing: Any) -> None:
     """Hold what the order takes, until its document is counted in Counterpoint's own figures."""
-    row = (COUNTERPOINT, ORDERS, f"{store}/{order.key}")
-    standing = wanted.rows(state.connection, [row]).get(row)
     held = (
         {} if _was_dropped(standing) else documents.takes_stock(order)
     )  # What a person has dropped stands elsewhere by now.
-    let_go = reservations.hold(state.connection, store, order.key, held)
-    state.items |= held.keys() | set(let_go)
+    state.items |= reservations.hold(state.connection, store, order.key, held)
 
 
 def _give_up(state: State, row: Row, why: str) -> None:
@@ -85,18 +83,17 @@ def _give_up(state: State, row: Row, why: str) -> None:
     if has_document or (standing is not None and standing.state in {"sent", "done", "held"}):
         marker = documents.marker_of(state.shop.prefixes[store], order_id)
         message = f"{why}; its document {marker} stands in Counterpoint: cancel it there, and give the deposit back"
-        reviews.open_review(state.connection, "order-cancelled", row[2], message, {"marker": marker})
+        state.ask("order-cancelled", row[2], message, {"marker": marker})
         return
     if standing is not None and not _was_dropped(standing):
         wanted.withdraw(state.connection, row, why)
     state.items |= set(reservations.end(state.connection, store, order_id, reservations.CANCELLED))
     for kind in ("order", "order-customer", "order-cancelled"):
-        reviews.settle(state.connection, kind, row[2])
+        state.settle(kind, row[2])
 
 
-def _want(state: State, site: Site, order: Order, row: Row) -> None:
+def _want(state: State, site: Site, order: Order, row: Row, standing: Any) -> None:
     """Want the order's document, unless it is on its way or there already."""
-    standing = wanted.rows(state.connection, [row]).get(row)
     is_out = standing is not None and standing.state in {"sent", "done", "held", "rejected"}
     if standing is not None and is_out and not _lost_its_customer(state, standing, order, row):
         return _watch_edit(state, standing.body, order, row)
@@ -107,9 +104,9 @@ def _want(state: State, site: Site, order: Order, row: Row) -> None:
     if isinstance(composed, Hold):
         if standing is not None:  # It was fine before: what waits to go out is not what the order says now.
             wanted.withdraw(state.connection, row, composed.why)
-        reviews.open_review(state.connection, "order", row[2], composed.why, {}, waits_for=composed.waits_for)
+        state.ask("order", row[2], composed.why, {}, waits_for=composed.waits_for)
         return None
-    reviews.settle(state.connection, "order", row[2])
+    state.settle("order", row[2])
     buyer = _buyer(state, site, order, row)
     if buyer is None:
         return None
@@ -118,7 +115,7 @@ def _want(state: State, site: Site, order: Order, row: Row) -> None:
         blocked = Want(system=row[0], task=row[1], key=row[2], body=composed, blocked_by=f"customer:{buyer}")
         wanted.want(state.connection, [blocked], at=state.now)
         return _want_customer(state, order, buyer, row)
-    reviews.settle(state.connection, "order-customer", row[2])
+    state.settle("order-customer", row[2])
     state.creatable.add(cust_no)
     document = msgspec.structs.replace(composed, cust_no=cust_no)
     wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=document)], at=state.now)
@@ -140,9 +137,9 @@ def _want_customer(state: State, order: Order, buyer: OurId, row: Row) -> None:
         if made.state == "done":  # Of another time: the one who was made then has another e-mail by now.
             wanted.reopen(state.connection, [key], at=state.now, note="nobody has this e-mail any more")
         if made.state in {"held", "rejected"}:
-            reviews.open_review(state.connection, "order-customer", row[2], made.note or "", {})
+            state.ask("order-customer", row[2], made.note or "", {})
             return
-    reviews.settle(state.connection, "order-customer", row[2])
+    state.settle("order-customer", row[2])
 
 
 def _lost_its_customer(state: State, standing: Any, order: Order, row: Row) -> bool:
@@ -176,7 +173,7 @@ def _may_be_known(state: State, order: Order, create: CreateCustomer, row: Row) 
     percent = [round(like.share * 100) for _, like in likely]
     facts = {"candidates": [one.key for one, _ in likely], "percent": percent}
     message = f"{len(likely)} customers may be this one already, the likeliest with {percent[0]} %"
-    reviews.open_review(state.connection, "order-customer", row[2], message, facts)
+    state.ask("order-customer", row[2], message, facts)
     return True
 
 
@@ -185,7 +182,7 @@ def _watch_edit(state: State, wanted_body: str, order: Order, row: Row) -> None:
     body = msgspec.json.decode(wanted_body, type=PlaceDocument)
     if body.order_hash != documents.fingerprint(order):
         message = "the order was changed in the store after its document was placed: bring the document up to date"
-        reviews.open_review(state.connection, "order-edited", row[2], message, {"marker": body.marker})
+        state.ask("order-edited", row[2], message, {"marker": body.marker})
 
 
 def _was_dropped(standing: Any) -> bool:
@@ -220,7 +217,7 @@ def _buyer(state: State, site: Site, order: Order, row: Row) -> OurId | None:
         case Unclear(why, candidates, _):
             facts = {"candidates": list(candidates)}
             waits_for = f"email:{order.email}" if candidates else None
-            reviews.open_review(state.connection, "order-customer", row[2], why, facts, waits_for=waits_for)
+            state.ask("order-customer", row[2], why, facts, waits_for=waits_for)
             return None
     links.make(state.connection, "buyer", site.store_id, order.key, buyer, how)
     if order.account_id is not None:

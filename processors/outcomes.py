@@ -1,5 +1,6 @@
 """outcomes, heartbeats, cursors, requests -> the wanted rows, links, reviews and settings. Keyed as they come."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -27,22 +28,30 @@ from schemas.requests import (
     SyncNow,
 )
 
+DONE = {"applied", "already"}
 _log = log.get("processors")
 
 
-def take_outcome(outcome: Outcome, state: State) -> None:
-    """Enter what a consumer did with one command, and what follows from it."""
-    row = wanted.take_outcome(state.connection, outcome, at=state.now)
-    if row is None:
-        return  # An answer that came twice, or to a command that was sent again meanwhile.
-    if outcome.result != "skipped":
-        reviews.log_outcome(state.connection, outcome, at=state.now)
+def take_outcomes(batch: Sequence[Outcome], state: State) -> None:
+    """Enter what consumers did with commands, and what follows from it.
+
+    What is not waited for is passed over: an answer that came twice, or to a command that was sent again meanwhile.
+    """
+    taken = wanted.take_done(state.connection, [one for one in batch if one.result in DONE], at=state.now)
+    others = [one for one in batch if one.result not in DONE]
+    taken += [one for one in others if wanted.take_outcome(state.connection, one, at=state.now) is not None]
+    reviews.log_outcomes(state.connection, [one for one in taken if one.result != "skipped"], at=state.now)
+    for outcome in taken:
+        _follow(outcome, state)
+
+
+def _follow(outcome: Outcome, state: State) -> None:
     key = f"{outcome.system}/{outcome.task}/{outcome.key}"
     if outcome.result in {"held", "rejected"}:
-        reviews.open_review(state.connection, "refused", key, outcome.message, {})
+        state.ask("refused", key, outcome.message, {})
         _ask_for_buyers(state, outcome)
-    elif outcome.result in {"applied", "already"}:
-        reviews.settle(state.connection, "refused", key)
+    elif outcome.result in DONE:
+        state.settle("refused", key)
     if outcome.task == ORDERS:
         _follow_order(outcome, state)
     elif outcome.task == profiles.PROFILES:
@@ -75,7 +84,7 @@ def _ask_for_buyers(state: State, outcome: Outcome) -> None:
     email = outcome.key.removeprefix("email:")
     ours = links.find(state.connection, "customer", links.UNDER_WAY, email) if outcome.task == CUSTOMERS else None
     for row in wanted.blocked_by(state.connection, f"customer:{ours}") if ours else []:
-        reviews.open_review(state.connection, "order-customer", row.key, outcome.message, {})
+        state.ask("order-customer", row.key, outcome.message, {})
 
 
 def _made(state: State, email: str, cust_no: str) -> None:
@@ -85,15 +94,16 @@ def _made(state: State, email: str, cust_no: str) -> None:
         customers.know(state, ours, cust_no, "created")
 
 
-def take_heartbeat(beat: Heartbeat, state: State) -> None:
-    """Keep how a connection stands."""
-    steering.take_heartbeat(state.connection, beat)
+def take_heartbeats(batch: Iterable[Heartbeat], state: State) -> None:
+    """Keep how connections stand: of each, the last word."""
+    for beat in {(one.system, one.role): one for one in batch}.values():
+        steering.take_heartbeat(state.connection, beat)
 
 
-def take_cursor(cursor: Cursor, state: State) -> None:
-    """Keep where a producer stands."""
-    steering.take_cursor(state.connection, cursor)
-    if cursor.rows is not None:
+def take_cursors(batch: Sequence[Cursor], state: State) -> None:
+    """Keep where producers stand."""
+    steering.take_cursors(state.connection, batch)
+    if any(cursor.rows is not None for cursor in batch):
         accounts.begin_to_tell(state)
 
 

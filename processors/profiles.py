@@ -66,6 +66,8 @@ def _note_groups(ours: Iterable[Seen], state: State) -> None:
 
 def _follow_up(ours: Iterable[Seen], state: State) -> None:
     """Let everything that hangs on these customers be decided again."""
+    ours = list(ours)
+    linked = links.find_all(state.connection, "customer", [(seen.system, seen.key) for seen in ours if seen.body])
     for seen in ours:
         if not isinstance(seen.body, Customer):
             (merges.gone if seen.system == state.shop.pos else accounts.gone)(state, seen.system, seen.key)
@@ -73,7 +75,7 @@ def _follow_up(ours: Iterable[Seen], state: State) -> None:
         if seen.system == state.shop.pos:
             state.creatable.add(seen.key)
             accounts.link_waiting(state, seen.body.email)
-        who = accounts.who(state, seen.system, seen.body)
+        who = linked.get((seen.system, seen.key)) or accounts.who(state, seen.system, seen.body)
         if who is not None:
             state.people.add(who)
 
@@ -231,7 +233,7 @@ def _rest(state: State, standing: Row[Any] | None) -> None:
     if standing is not None and standing.state in {"ready", "held", "rejected"}:
         row = (standing.system, standing.task, standing.key)
         wanted.mark_done(state.connection, row, at=state.now, note="both sides show the same")
-        reviews.settle(state.connection, "refused", "/".join(row))
+        state.settle("refused", "/".join(row))
 
 
 def _want(
@@ -290,9 +292,9 @@ def _ask_for_group(state: State, who: OurId, group: Settled) -> None:
     """Ask a person where two sides disagree about the group."""
     if group.conflict:
         message = f"the group differs: {' or '.join(repr(one) for one in group.conflict)}?"
-        reviews.open_review(state.connection, "group", who, message, {"candidates": list(group.conflict)})
+        state.ask("group", who, message, {"candidates": list(group.conflict)})
     else:
-        reviews.settle(state.connection, "group", who)
+        state.settle("group", who)
 
 
 def choose_group(state: State, who: OurId, title: str) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
+from counterflow.state import reviews
 from processors.rules.documents import Site
 from processors.rules.profiles import Abilities
 from processors.rules.qualification import Terms
@@ -91,3 +92,18 @@ class State:
     fresh: set[tuple[str, str]] = field(default_factory=set)  # (system, key) of customers whose fields changed.
     newcomers: set[str] = field(default_factory=set)  # Customers of the point of sale whom we had created.
     unsure: set[tuple[str, str]] = field(default_factory=set)  # Those whose readings contradict each other.
+    settled: set[tuple[str, str]] = field(default_factory=set)  # (kind, key) of reviews that the facts settle.
+
+    def ask(self, kind: str, key: str, message: str, body: Mapping[str, Any], *, waits_for: str | None = None) -> None:
+        """Ask a person, as `reviews.open_review`."""
+        self.settled.discard((kind, key))
+        reviews.open_review(self.connection, kind, key, message, body, waits_for=waits_for)
+
+    def settle(self, kind: str, key: str) -> None:
+        """Close a review that the facts have settled; all of them together, by `close`."""
+        self.settled.add((kind, key))
+
+    def close(self) -> None:
+        """Write down what was put off, at the end of the batch."""
+        reviews.settle(self.connection, self.settled)
+        self.settled = set()

@@ -1,6 +1,6 @@
 """changes.counterpoint.IM_INV, IM_ITEM and changes.<store>.products -> what each store may sell. Keyed by item."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -39,17 +39,15 @@ def take_products(batch: Iterable[Seen], state: State) -> None:
     A store lowers its stock itself when it sells, and its order may reach us a moment later. So a difference is
     given time to be explained, before the wanted figure is written again.
     """
-    for seen in batch:
-        if not isinstance(seen.body, Product) or not seen.body.sku:
-            continue
-        state.items.add(seen.body.sku)
-        key = (seen.system, INVENTORIES, seen.body.sku)
-        row = wanted.rows(state.connection, [key]).get(key)
-        if row is not None and msgspec.json.decode(row.body, type=SetStock).quantity != seen.body.stock:
-            due_at = state.now + state.shop.drift
-            steering.set_timer_once(
-                state.connection, DRIFT, f"{seen.system}/{seen.body.sku}", due_at, state.now.isoformat()
-            )
+    found = {(seen.system, INVENTORIES, seen.body.sku): seen.body for seen in batch if isinstance(seen.body, Product)}
+    found = {key: product for key, product in found.items() if product.sku}
+    state.items |= {product.sku for product in found.values()}
+    rows = wanted.rows(state.connection, found)
+    for key, product in sorted(found.items()):
+        row = rows.get(key)
+        if row is not None and msgspec.json.decode(row.body, type=SetStock).quantity != product.stock:
+            name, due_at = f"{key[0]}/{product.sku}", state.now + state.shop.drift
+            steering.set_timer_once(state.connection, DRIFT, name, due_at, state.now.isoformat())
 
 
 def decide(state: State) -> None:
@@ -136,29 +134,39 @@ def _watch_oversell(state: State, item: Item, shelves: Sequence[Shelf], held: Se
     if whole.short:
         orders = [f"{one.store}/{one.order_id}" for one in held]
         message = f"{item.key}: {whole.short} more were sold than there are; decide which order gets what there is"
-        reviews.open_review(state.connection, "oversell", item.key, message, {"orders": orders, "short": whole.short})
+        state.ask("oversell", item.key, message, {"orders": orders, "short": whole.short})
     else:
-        reviews.settle(state.connection, "oversell", item.key)
+        state.settle("oversell", item.key)
 
 
-def check_drift(state: State, key: str, since: datetime) -> None:
-    """Write a figure again that a store changed by itself and no order explains.
+def check_drift(state: State, due: Mapping[str, datetime]) -> None:
+    """Write figures again that a store changed by itself and no order explains: "<store>/<sku>", and since when.
 
-    It ends only when the store's orders have been read after the difference was seen; until then it is set anew.
+    A timer ends only when the store's orders have been read after the difference was seen; until then it is set anew.
     """
-    store, _, sku = key.partition("/")
-    read_at = steering.cursor_at(state.connection, store, "orders")
-    if read_at is None or read_at <= since:
-        steering.set_timer_once(state.connection, DRIFT, key, state.now + state.shop.drift, since.isoformat())
+    read_at = {store: steering.cursor_at(state.connection, store, "orders") for store in {_store(key) for key in due}}
+    explained: dict[Key, str] = {}
+    for key, since in sorted(due.items()):
+        at = read_at[_store(key)]
+        if at is None or at <= since:
+            steering.set_timer_once(state.connection, DRIFT, key, state.now + state.shop.drift, since.isoformat())
+        else:
+            store, _, sku = key.partition("/")
+            explained[(store, INVENTORIES, sku)] = sku
+    if not explained:
         return
-    row_key = (store, INVENTORIES, sku)
-    row = wanted.rows(state.connection, [row_key]).get(row_key)
-    product = next(
-        (one for system, one in records.products(state.connection, [sku]).get(sku, []) if system == store), None
-    )
-    if row is None or product is None or row.state not in {"done", "rejected"}:
-        return
-    body = msgspec.json.decode(row.body, type=SetStock)
-    assert body_hash(body) == row.hash
-    if product.stock != body.quantity or product.key != body.product_id:
-        wanted.reopen(state.connection, [row_key], at=state.now, note=f"the store had {product.stock}")
+    rows = wanted.rows(state.connection, explained)
+    products = records.products(state.connection, explained.values())
+    for row_key, sku in explained.items():
+        row = rows.get(row_key)
+        product = next((one for system, one in products.get(sku, []) if system == row_key[0]), None)
+        if row is None or product is None or row.state not in {"done", "rejected"}:
+            continue
+        body = msgspec.json.decode(row.body, type=SetStock)
+        assert body_hash(body) == row.hash
+        if product.stock != body.quantity or product.key != body.product_id:
+            wanted.reopen(state.connection, [row_key], at=state.now, note=f"the store had {product.stock}")
+
+
+def _store(key: str) -> str:
+    return key.partition("/")[0]

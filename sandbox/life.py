@@ -157,12 +157,12 @@ class Life:
     def _edit(self, number: str, side: str, name: str, value: str | None = None) -> None:
         value = self._value(name) if value is None else value
         if side == "counterpoint":
-            body = _columns(name, value)
-            self.remote.put(side, f"customers/{number}", **body).raise_for_status()
+            answer = self.remote.put(side, f"customers/{number}", **_columns(name, value))
         else:
-            body = _fields(name, value)
-            self.remote.put(side, f"customers/{self.accounts[number][side]}", **body).raise_for_status()
-        self.edits.append(Edit(number, name, side, value, time.time()))
+            answer = self.remote.put(side, f"customers/{self.accounts[number][side]}", **_fields(name, value))
+        answer.raise_for_status()
+        if answer.json()["changed"]:  # What was typed over the same value is no edit: nobody can see it.
+            self.edits.append(Edit(number, name, side, value, time.time()))
 
 
 def _columns(name: str, value: str) -> dict[str, Any]:

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, bindparam, delete, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.types import Text
 
 from counterflow.state.tables import link
 from schemas.names import OurId
 
+# Row by row, as they stand: nothing sorts or skips a function's rows.
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(:names) AS held(name)").bindparams(
+    bindparam("names", type_=ARRAY(Text))
+)
 UNDER_WAY = "email"  # The system of a customer who is being created; his remote id is the e-mail.
 
 
@@ -36,17 +41,26 @@ def remotes(connection: Connection, entity: str, our_id: OurId) -> list[tuple[st
     )
 
 
+def find_all(connection: Connection, entity: str, remotes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], OurId]:
+    """Give our ids of what systems know under ids of their own, as far as they are linked: by (system, remote id)."""
+    found = sorted(set(remotes))
+    if not found:
+        return {}
+    query = select(link).where(link.c.entity == entity, tuple_(link.c.system, link.c.remote_id).in_(found))
+    return {(row.system, row.remote_id): OurId(row.our_id) for row in connection.execute(query)}
+
+
 def make(connection: Connection, entity: str, system: str, remote_id: str, our_id: OurId, how: str) -> None:
     """Link a system's id to ours, unless it is linked already."""
-    row = {
-        "entity": entity,
-        "system": system,
-        "remote_id": remote_id,
-        "our_id": our_id,
-        "how": how,
-        "made_at": func.now(),
-    }
-    connection.execute(insert(link).values(row).on_conflict_do_nothing())
+    make_all(connection, entity, [(system, remote_id)], our_id, how)
+
+
+def make_all(connection: Connection, entity: str, remotes: Iterable[tuple[str, str]], our_id: OurId, how: str) -> bool:
+    """Link ids of several systems to ours, those that are not linked already; says whether one was not."""
+    row = {"entity": entity, "our_id": our_id, "how": how, "made_at": func.now()}
+    rows = [row | {"system": system, "remote_id": remote_id} for system, remote_id in remotes]
+    made = insert(link).values(rows).on_conflict_do_nothing().returning(link.c.remote_id)
+    return connection.execute(made).first() is not None
 
 
 def drop(connection: Connection, entity: str, system: str, remote_id: str) -> None:
@@ -70,5 +84,6 @@ def orders_of(connection: Connection, our_id: OurId) -> list[tuple[str, str]]:
 
 def lock(connection: Connection, names: Iterable[str]) -> None:
     """Hold locks on names until the transaction ends: e-mails, accounts, items. In sorted order, against deadlocks."""
-    for name in sorted(set(names)):
-        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+    found = sorted(set(names))
+    if found:
+        connection.execute(_LOCK, {"names": found})

@@ -35,7 +35,10 @@ class Kept:
 
 def read(connection: Connection, ids: Iterable[Id]) -> dict[Id, Kept]:
     """Read some profiles, locked until the end of the transaction, in the order of their keys."""
-    match = tuple_(profile.c.system, profile.c.key).in_(sorted(set(ids)))
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    match = tuple_(profile.c.system, profile.c.key).in_(wanted)
     query = select(profile).where(match).order_by(profile.c.system, profile.c.key).with_for_update()
     return {(row.system, row.key): _kept(row) for row in connection.execute(query)}
 

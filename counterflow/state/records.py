@@ -58,6 +58,8 @@ _KEEP = text(
 def known(connection: Connection, ids: Iterable[Id]) -> dict[Id, tuple[int, str]]:
     """Give version and hash of some records, locked until the end of the transaction, in the order of their keys."""
     wanted = sorted(set(ids))
+    if not wanted:
+        return {}
     key = tuple_(record.c.system, record.c.entity, record.c.key)
     query = select(record.c.system, record.c.entity, record.c.key, record.c.version, record.c.hash)
     query = query.where(key.in_(wanted)).order_by(record.c.system, record.c.entity, record.c.key).with_for_update()
@@ -99,8 +101,11 @@ def _sku(body: Record | None) -> str | None:
 
 def read(connection: Connection, system: str, entity: str, keys: Iterable[str], kind: type[R]) -> dict[str, R]:
     """Read some records by key; those that are gone are not among them."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
     query = select(record.c.key, record.c.body).where(
-        record.c.system == system, record.c.entity == entity, record.c.key.in_(sorted(set(keys))), ~record.c.deleted
+        record.c.system == system, record.c.entity == entity, record.c.key.in_(wanted), ~record.c.deleted
     )
     return {row.key: msgspec.json.decode(row.body, type=kind) for row in connection.execute(query)}
 

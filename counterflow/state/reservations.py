@@ -1,10 +1,10 @@
 """What open web orders hold of each item."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from counterflow.state.tables import reservation
@@ -25,16 +25,17 @@ class Held:
     document_location: str | None
 
 
-def hold(connection: Connection, store: str, order_id: str, quantities: Mapping[str, int]) -> list[str]:
-    """Hold what an order takes: exactly this, unless its document is counted already. Gives the items let go."""
+def hold(connection: Connection, store: str, order_id: str, quantities: Mapping[str, int]) -> set[str]:
+    """Hold what an order takes: exactly this, unless its document is counted already. Gives the items that changed."""
     own = (reservation.c.store == store) & (reservation.c.order_id == order_id)
-    is_open = own & reservation.c.ended.is_(None) & (reservation.c.item_no != DOCUMENT)
-    gone = delete(reservation).where(is_open, reservation.c.item_no.not_in(list(quantities)))
-    let_go = list(connection.execute(gone.returning(reservation.c.item_no)).scalars())
-    if not quantities:
+    before = list(connection.execute(select(reservation).where(own)))
+    held = {row.item_no: row.quantity for row in before if row.ended is None and row.item_no != DOCUMENT}
+    let_go = held.keys() - quantities.keys()
+    if let_go:
+        connection.execute(delete(reservation).where(own, reservation.c.item_no.in_(sorted(let_go))))
+    if not quantities or held == quantities:
         return let_go
-    order = {"store": store, "order_id": order_id, "made_at": func.now()}
-    order |= _document_before_order(connection, store, order_id)
+    order = {"store": store, "order_id": order_id, "made_at": func.now()} | _document_before_order(before)
     rows = [order | {"item_no": item, "quantity": count} for item, count in sorted(quantities.items())]
     statement = insert(reservation).values(rows)
     connection.execute(
@@ -44,21 +45,22 @@ def hold(connection: Connection, store: str, order_id: str, quantities: Mapping[
             where=reservation.c.ended.is_(None) | (reservation.c.ended == CANCELLED),  # It stands again.
         )
     )
-    return let_go
+    return let_go | quantities.keys()
 
 
-def _document_before_order(connection: Connection, store: str, order_id: str) -> dict[str, Any]:
+def _document_before_order(rows: Sequence[Row[Any]]) -> dict[str, Any]:
     """Give the reading of a document that was seen before anything of its order was; nothing at an edit."""
-    query = select(reservation).where(reservation.c.store == store, reservation.c.order_id == order_id)
-    rows = list(connection.execute(query))
     if len(rows) == 1 and rows[0].item_no == DOCUMENT:
         return {"document_position": rows[0].document_position, "document_location": rows[0].document_location}
     return {"document_position": None, "document_location": None}
 
 
 def document_seen(connection: Connection, store: str, order_id: str, position: int, location: str) -> list[str]:
-    """Note the first reading that showed an order's document; gives the items it holds."""
+    """Note the first reading that showed an order's document; gives the items it holds, nothing at a later one."""
     own = (reservation.c.store == store) & (reservation.c.order_id == order_id)
+    noted = list(connection.execute(select(reservation.c.document_position).where(own)).scalars())
+    if noted and None not in noted:
+        return []
     first = {"document_position": position, "document_location": location or None}
     row = {"store": store, "order_id": order_id, "item_no": DOCUMENT, "quantity": 0, "made_at": func.now()}
     connection.execute(insert(reservation).values(row | first).on_conflict_do_nothing())

@@ -1,11 +1,11 @@
 """What waits for a person, and the log of what was done."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from counterflow.state.tables import log_entry, review
@@ -42,10 +42,12 @@ def open_review(
     )
 
 
-def settle(connection: Connection, kind: str, key: str) -> None:
-    """Close a review that the facts have settled."""
-    match = (review.c.kind == kind) & (review.c.key == key) & (review.c.state == "open")
-    connection.execute(update(review).where(match).values(state="settled", decided_at=func.now()))
+def settle(connection: Connection, names: Iterable[tuple[str, str]]) -> None:
+    """Close reviews that the facts have settled: (kind, key)."""
+    found = sorted(set(names))
+    if found:
+        match = tuple_(review.c.kind, review.c.key).in_(found) & (review.c.state == "open")
+        connection.execute(update(review).where(match).values(state="settled", decided_at=func.now()))
 
 
 def decide(connection: Connection, kind: str, key: str, decision: str, by: str) -> Row[Any] | None:
@@ -70,6 +72,8 @@ def decisions(connection: Connection, kind: str, prefix: str) -> dict[str, str]:
 
 def waiting_for(connection: Connection, what: list[str]) -> list[tuple[str, str]]:
     """Give the open reviews that something may settle: (kind, key)."""
+    if not what:
+        return []
     query = select(review.c.kind, review.c.key).where(review.c.waits_for.in_(what), review.c.state == "open")
     return [(row.kind, row.key) for row in connection.execute(query)]
 
@@ -77,6 +81,12 @@ def waiting_for(connection: Connection, what: list[str]) -> list[tuple[str, str]
 def open_reviews(connection: Connection) -> list[Row[Any]]:
     """Give everything that waits for a person, the oldest first."""
     return list(connection.execute(select(review).where(review.c.state == "open").order_by(review.c.made_at)))
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Count what waits for a person, by kind."""
+    query = select(review.c.kind, func.count()).where(review.c.state == "open").group_by(review.c.kind)
+    return {kind: count for kind, count in connection.execute(query)}
 
 
 def log_note(
@@ -89,18 +99,21 @@ def log_note(
     connection.execute(insert(log_entry).values(values | bodies))
 
 
-def log_outcome(connection: Connection, outcome: Outcome, *, at: datetime) -> None:
-    """Write a finished command into the log."""
-    connection.execute(
-        insert(log_entry).values(
-            at=at,
-            system=outcome.system,
-            task=outcome.task,
-            key=outcome.key,
-            level=LEVELS[outcome.result],
-            message=outcome.message or outcome.result,
-            request=bytes(outcome.request).decode(),
-            response=bytes(outcome.response).decode(),
-            took_s=str(outcome.took_s),
-        )
-    )
+def log_outcomes(connection: Connection, outcomes: Iterable[Outcome], *, at: datetime) -> None:
+    """Write finished commands into the log."""
+    rows = [
+        {
+            "at": at,
+            "system": outcome.system,
+            "task": outcome.task,
+            "key": outcome.key,
+            "level": LEVELS[outcome.result],
+            "message": outcome.message or outcome.result,
+            "request": bytes(outcome.request).decode(),
+            "response": bytes(outcome.response).decode(),
+            "took_s": str(outcome.took_s),
+        }
+        for outcome in outcomes
+    ]
+    if rows:
+        connection.execute(insert(log_entry), rows)

@@ -1,6 +1,6 @@
 """What steers the pipeline: settings, tasks, timers, requests, the connections' state, topics and offsets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -59,12 +59,20 @@ def master_is_on(connection: Connection) -> bool:
 
 def tasks(connection: Connection) -> dict[tuple[str, str], Task]:
     """Give the tasks that were set otherwise than by default, by system and task."""
-    rows = connection.execute(select(setting).where(setting.c.key.startswith("task:")))
-    found = {}
-    for row in rows:
-        system, _, name = row.key.removeprefix("task:").partition("/")
-        found[(system, name)] = msgspec.json.decode(row.value, type=Task)
-    return found
+    return switches(connection)[1]
+
+
+def switches(connection: Connection) -> tuple[bool, dict[tuple[str, str], Task]]:
+    """Give Master Sync, and the tasks that were set otherwise than by default."""
+    is_switch = (setting.c.key == MASTER) | setting.c.key.startswith("task:")
+    is_on, found = False, {}
+    for row in connection.execute(select(setting).where(is_switch)):
+        if row.key == MASTER:
+            is_on = row.value == "on"
+        else:
+            system, _, name = row.key.removeprefix("task:").partition("/")
+            found[(system, name)] = msgspec.json.decode(row.value, type=Task)
+    return is_on, found
 
 
 def put_task(connection: Connection, system: str, name: str, task: Task) -> None:
@@ -124,16 +132,22 @@ def all_connections(connection: Connection) -> list[Row[Any]]:
     return list(connection.execute(select(connections).order_by(connections.c.system, connections.c.role)))
 
 
-def take_cursor(connection: Connection, one: Cursor) -> None:
-    """Keep where a producer stands."""
-    row = {"system": one.system, "entity": one.entity, "position": one.position, "at": one.at, "rows": one.rows}
-    statement = insert(cursor).values(row)
-    rows = func.coalesce(statement.excluded.rows, cursor.c.rows)
+def take_cursors(connection: Connection, batch: Sequence[Cursor]) -> None:
+    """Keep where producers stand: of each, the last word, and how many records it found when it last said so."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in sorted(batch, key=lambda each: each.position):
+        before = found.get((one.system, one.entity), {})
+        row = {"system": one.system, "entity": one.entity, "position": one.position, "at": one.at}
+        found[(one.system, one.entity)] = row | {"rows": before.get("rows") if one.rows is None else one.rows}
+    if not found:
+        return
+    statement = insert(cursor).values([row for _, row in sorted(found.items())])
+    new = statement.excluded
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[cursor.c.system, cursor.c.entity],
-            set_={"position": one.position, "at": one.at, "rows": rows},
-            where=cursor.c.position <= statement.excluded.position,
+            set_={"position": new.position, "at": new.at, "rows": func.coalesce(new.rows, cursor.c.rows)},
+            where=cursor.c.position <= new.position,
         )
     )
 
@@ -178,10 +192,10 @@ def handled_offsets(connection: Connection) -> dict[tuple[str, int], int]:
     return {(row.topic, row.partition): row.next_offset for row in connection.execute(select(handled))}
 
 
-def say(connection: Connection, origin: str, messages: Sequence[Message]) -> None:
-    """Put messages into the outbox: said with the commit, or not at all."""
+def say(connection: Connection, origin: str, messages: Sequence[Message]) -> list[tuple[int, Message]]:
+    """Put messages into the outbox: said with the commit, or not at all. Gives them with their numbers, in order."""
     if not messages:
-        return
+        return []
     rows = [
         {
             "origin": origin,
@@ -192,7 +206,8 @@ def say(connection: Connection, origin: str, messages: Sequence[Message]) -> Non
         }
         for one in messages
     ]
-    connection.execute(insert(outbox), rows)
+    numbers = connection.execute(insert(outbox).returning(outbox.c.id, sort_by_parameter_order=True), rows).scalars()
+    return list(zip(numbers, messages, strict=True))
 
 
 def unsaid(connection: Connection, origin: str, *, most: int) -> list[tuple[int, Message]]:
@@ -212,9 +227,10 @@ def unsaid(connection: Connection, origin: str, *, most: int) -> list[tuple[int,
     ]
 
 
-def said(connection: Connection, ids: Iterable[int]) -> None:
+def said(connection: Connection, ids: Sequence[int]) -> None:
     """Delete what was published."""
-    connection.execute(delete(outbox).where(outbox.c.id.in_(list(ids))))
+    if ids:
+        connection.execute(delete(outbox).where(outbox.c.id.in_(ids)))
 
 
 def cursor_at(connection: Connection, system: str, entity: str) -> datetime | None:

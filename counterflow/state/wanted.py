@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, case, func, or_, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, Connection, Row, Text, and_, bindparam, case, func, or_, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from counterflow.retry import ROW
 from counterflow.state.tables import wanted
@@ -84,7 +84,10 @@ def want(connection: Connection, wants: Sequence[Want], *, at: datetime) -> None
 
 def rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, Row[Any]]:
     """Read some rows."""
-    match = tuple_(wanted.c.system, wanted.c.task, wanted.c.key).in_(sorted(set(keys)))
+    found = sorted(set(keys))
+    if not found:
+        return {}
+    match = tuple_(wanted.c.system, wanted.c.task, wanted.c.key).in_(found)
     return {(row.system, row.task, row.key): row for row in connection.execute(select(wanted).where(match))}
 
 
@@ -136,6 +139,14 @@ def releasable(
     return list(connection.execute(query))
 
 
+def ready(connection: Connection, waiting: Sequence[tuple[str, str]], *, at: datetime) -> list[str]:
+    """Give the systems for which something is ready to go out, but for tasks that are `waiting` for the clock."""
+    is_due = or_(wanted.c.not_before.is_(None), wanted.c.not_before <= at)
+    may_go = or_(wanted.c.now, tuple_(wanted.c.system, wanted.c.task).not_in(list(waiting)))
+    query = select(wanted.c.system).distinct().where(wanted.c.state == "ready", is_due, may_go)
+    return sorted(connection.execute(query).scalars())
+
+
 def in_flight(connection: Connection) -> dict[str, int]:
     """Count the commands on their way to each system."""
     query = select(wanted.c.system, func.count()).where(wanted.c.state == "sent").group_by(wanted.c.system)
@@ -160,6 +171,34 @@ def return_expired(connection: Connection, systems: Sequence[str], *, before: da
         return 0
     match = and_(wanted.c.state == "sent", wanted.c.sent_at < before, wanted.c.system.in_(systems))
     return connection.execute(update(wanted).where(match).values(state="ready", note="no outcome, sent again")).rowcount
+
+
+_DONE = text(
+    """
+    UPDATE wanted SET done_hash = o.hash, done_at = :at, attempts = 0, note = NULL,
+      state = CASE WHEN wanted.hash = o.hash THEN 'done' WHEN wanted.blocked_by IS NULL THEN 'ready' ELSE 'blocked' END
+    FROM unnest(:system, :task, :key, :version, :hash) AS o(system, task, key, version, hash)
+    WHERE wanted.system = o.system AND wanted.task = o.task AND wanted.key = o.key
+      AND wanted.state = 'sent' AND wanted.sent_version = o.version
+    RETURNING wanted.system, wanted.task, wanted.key, wanted.sent_version
+    """
+).bindparams(
+    *(bindparam(name, type_=ARRAY(Text)) for name in ("system", "task", "key", "hash")),
+    bindparam("version", type_=ARRAY(BigInteger)),
+)
+
+
+def take_done(connection: Connection, outcomes: Sequence[Outcome], *, at: datetime) -> list[Outcome]:
+    """Enter commands that were done, many at once; gives those that were waited for, each once."""
+    if not outcomes:
+        return []
+    first: dict[tuple[str, str, str, int], Outcome] = {}
+    for one in outcomes:
+        first.setdefault((one.system, one.task, one.key, one.version), one)
+    names = ("system", "task", "key", "version", "hash")
+    values: dict[str, Any] = {name: [getattr(one, name) for one in first.values()] for name in names}
+    done = {tuple(row) for row in connection.execute(_DONE, values | {"at": at})}
+    return [one for key, one in first.items() if key in done]
 
 
 def take_outcome(connection: Connection, outcome: Outcome, *, at: datetime) -> Row[Any] | None:

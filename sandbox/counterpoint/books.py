@@ -115,14 +115,17 @@ class Books:
         self.journal.append(SYSTEM, actor, "customer", number, email=row.get("EMAIL_ADRS_1"), created=True)
         return number
 
-    def change_customer(self, cust_no: str, given: Mapping[str, Any], *, actor: str) -> None:
-        """Change some columns of a customer."""
+    def change_customer(self, cust_no: str, given: Mapping[str, Any], *, actor: str) -> bool:
+        """Change some columns of a customer; says whether one of them was another before."""
         with self.engine.begin() as connection:
             changes = known_columns(t.customer, given)
-            changed = connection.execute(update(t.customer).where(t.customer.c.CUST_NO == cust_no).values(changes))
-            if changed.rowcount == 0:
+            mine = t.customer.c.CUST_NO == cust_no
+            before = connection.execute(select(t.customer).where(mine)).mappings().first()
+            if before is None:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Customer {cust_no} not found")
+            connection.execute(update(t.customer).where(mine).values(changes))
         self.journal.append(SYSTEM, actor, "customer", cust_no, changed=sorted(changes))
+        return any(before[name] != value for name, value in changes.items())
 
     def delete_customer(self, cust_no: str) -> None:
         """Delete a customer."""

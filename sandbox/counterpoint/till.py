@@ -77,8 +77,8 @@ def _create_customer(books: Books, _params: Any, given: dict[str, Any]) -> dict[
     return {"cust_no": books.create_customer(given, actor="staff")}
 
 
-def _change_customer(books: Books, params: Any, given: dict[str, Any]) -> None:
-    books.change_customer(str(params["no"]), given, actor="staff")
+def _change_customer(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]:
+    return {"changed": books.change_customer(str(params["no"]), given, actor="staff")}
 
 
 def _delete_customer(books: Books, params: Any, _given: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """One store as a web application: its API, its checkout and back office (control routes), its page."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -102,7 +103,10 @@ def _sign_up(store: Store, _path: Given, given: Given) -> Row:
 
 
 def _change_customer(store: Store, path: Given, given: Given) -> Row:
-    return rest.show("customers", customers.update(store, path["id"], given, actor="shopper"))
+    before = copy.deepcopy(store.row("customers", path["id"]))
+    after = customers.update(store, path["id"], given, actor="shopper")
+    changed = any(after[name] != before.get(name) for name in after if not name.startswith("date_modified"))
+    return rest.show("customers", after) | {"changed": changed}
 
 
 def _delete_customer(store: Store, path: Given, _given: Given) -> Row:
