@@ -12,9 +12,9 @@ import msgspec
 from counterflow.errors import Held, Rejected
 from counterflow.systems.woocommerce import read, write
 from counterflow.systems.woocommerce.client import WooClient
-from schemas.commands import ChangeCustomer, CreateAccount, Profile
-from schemas.profiles import of_profile, unlike
-from schemas.records import Customer
+from schemas.commands import ChangeCustomer, CreateAccount, CreateCustomer, Profile
+from schemas.profiles import Value, as_profile, is_empty, of_profile, unlike
+from schemas.records import Customer, Postal
 
 Row = Mapping[str, Any]
 
@@ -80,11 +80,25 @@ class StoreCustomers:
                 found = self._find(wanted.email) if "email-exists" in str(error) else None
                 if found is None:
                     raise
-        if found.pos_id not in {"", wanted.pos_id}:
+        if wanted.pos_id and found.pos_id not in {"", wanted.pos_id}:
             raise Held(f"account {found.key} has this e-mail, and is customer {found.pos_id}'s")
-        if not found.pos_id:
+        if wanted.pos_id and not found.pos_id:
             found = self._change(found.key, Profile(pos_id=wanted.pos_id)).record or found
         return Done(result="already", remote={"account_id": found.key}, record=found)
+
+    def create_buyer(self, wanted: CreateCustomer) -> Done:
+        """Have a customer of the other store here, where this store is the pair's point of sale. Raises as `change`."""
+        address = wanted.billing
+        place = Postal(**{line: getattr(address, line) for line in Postal.__struct_fields__})
+        fields: dict[str, Value] = {
+            "first_name": wanted.first_name,
+            "last_name": wanted.last_name,
+            "phone": wanted.phone,
+            "billing": place,
+        }
+        known = {name: value for name, value in fields.items() if not is_empty(value)}
+        done = self.create(CreateAccount(email=wanted.email, pos_id="", fields=as_profile(known)))
+        return msgspec.structs.replace(done, remote={"cust_no": done.remote["account_id"]})
 
     def _find(self, email: str) -> Customer | None:
         rows = [_read(row) for row in self._client.page("customers", email=email, role="all")]

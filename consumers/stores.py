@@ -11,7 +11,7 @@ from counterflow.errors import Held, Rejected, Transient
 from counterflow.systems.woocommerce import write
 from counterflow.systems.woocommerce.client import WooClient
 from schemas.changes import NOTHING
-from schemas.commands import ChangeCustomer, Command, CreateAccount, SetStock
+from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer, SetStock
 from schemas.outcomes import Outcome
 
 
@@ -28,8 +28,8 @@ class StoreTarget:
 
     def apply(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Carry out commands of different keys: stock in one batch, accounts one by one."""
-        about = [one for one in commands if isinstance(one.body, ChangeCustomer | CreateAccount)]
-        others = [one for one in commands if not isinstance(one.body, ChangeCustomer | CreateAccount)]
+        about = [one for one in commands if isinstance(one.body, ChangeCustomer | CreateAccount | CreateCustomer)]
+        others = [one for one in commands if not isinstance(one.body, ChangeCustomer | CreateAccount | CreateCustomer)]
         return [*(self._set_stock(others) if others else []), *(self._customer(one) for one in about)]
 
     def _customer(self, command: Command) -> Outcome:
@@ -41,6 +41,8 @@ class StoreTarget:
                     done = self._customers.change(command.body)
                 case CreateAccount():
                     done = self._customers.create(command.body)
+                case CreateCustomer():
+                    done = self._customers.create_buyer(command.body)
                 case _:
                     raise Rejected(f"{self.system} cannot do {command.task}")
         except Held as error:

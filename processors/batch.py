@@ -171,7 +171,7 @@ class Batches:
             if seen.system not in self._begun and seen.system != COUNTERPOINT:
                 outcomes.begun(state.connection, seen.system, seen.at)
         current = mirror.take(changes, state)
-        customers.take(_of(current, COUNTERPOINT, "AR_CUST"), state)
+        customers.take(_of(current, self._shop.pos, self._shop.entity(self._shop.pos)), state)
         matches.take(current, state)
         profiles.take(current, state)
         outcomes.take_outcomes([word for word in words if isinstance(word, Outcome)], state)

@@ -1,15 +1,16 @@
-"""changes.counterpoint.AR_CUST -> links: a customer who was being created shows up. Keyed by CUST_NO.
+"""changes.<point of sale>.<customers> -> links: a customer who was being created shows up. Keyed by the customer.
 
-And what other flows need of identity: our id of a Counterpoint customer, and making a customer known under one.
+And what other flows need of identity: our id of a customer there, and making a customer known under one.
 """
 
 import uuid
 from collections.abc import Iterable
 
 from counterflow.state import links, reviews, wanted
-from counterflow.state.records import Seen, customers_with_email
+from counterflow.state.profiles import customers_with_email
+from counterflow.state.records import Seen
 from processors.shop import State
-from schemas.names import COUNTERPOINT, OurId
+from schemas.names import OurId
 from schemas.records import Customer
 
 CUSTOMERS = "customers"
@@ -18,7 +19,7 @@ SPACE = uuid.UUID("5f0c6c2e-5a0e-4b1c-9d43-6e1f2b7a9c10")
 
 
 def take(batch: Iterable[Seen], state: State) -> None:
-    """Let everything that waits for a customer of this e-mail go on, once Counterpoint has exactly one."""
+    """Let everything that waits for a customer of this e-mail go on, once the point of sale has exactly one."""
     emails = [seen.body.email for seen in batch if isinstance(seen.body, Customer) and seen.body.email]
     for email in emails:
         settle(state, email)
@@ -28,29 +29,31 @@ def take(batch: Iterable[Seen], state: State) -> None:
 
 
 def settle(state: State, email: str) -> None:
-    """Know the customer being created for an e-mail as the one that Counterpoint now has."""
+    """Know the customer being created for an e-mail as the one that the point of sale now has."""
     links.lock(state.connection, [f"email:{email}"])
     ours = links.find(state.connection, "customer", links.UNDER_WAY, email)
     if ours is None:
         return
-    known = customers_with_email(state.connection, email)
+    pos = state.shop.pos
+    known = customers_with_email(state.connection, pos, state.shop.entity(pos), email)
     if len(known) == 1:
         know(state, ours, known[0].key, "e-mail")
         # From now on the mirror finds him. Should the e-mail change there, it is nobody's again, not his.
         links.drop(state.connection, "customer", links.UNDER_WAY, email)
         state.newcomers.add(known[0].key)
-        creation = (COUNTERPOINT, CUSTOMERS, f"email:{email}")
+        creation = (pos, CUSTOMERS, f"email:{email}")
         wanted.mark_done(state.connection, creation, at=state.now, note="the customer is there")
         state.settle("refused", "/".join(creation))
 
 
 def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:
-    """Know one of our customers under a CUST_NO, and let his orders go on; gives the id that stays."""
-    there = links.find(state.connection, "customer", COUNTERPOINT, cust_no)
+    """Know one of our customers under the point of sale's number, and let his orders go on; gives the id that stays."""
+    pos = state.shop.pos
+    there = links.find(state.connection, "customer", pos, cust_no)
     if there is not None and there != ours:
         links.unite(state.connection, ours, there)
     else:
-        links.make(state.connection, "customer", COUNTERPOINT, cust_no, ours, how)
+        links.make(state.connection, "customer", pos, cust_no, ours, how)
     for row in wanted.blocked_by(state.connection, f"customer:{ours}"):
         store, _, order_id = row.key.partition("/")
         state.orders.add((store, order_id))

@@ -75,7 +75,7 @@ def _follow_customer(outcome: Outcome, state: State) -> None:
     if outcome.system in state.shop.customers:
         accounts.take_answer(outcome, state)
     cust_no = outcome.remote.get("cust_no")
-    if outcome.system == COUNTERPOINT and cust_no:
+    if outcome.system == state.shop.pos and cust_no:
         _made(state, outcome.key.removeprefix("email:"), cust_no)
 
 
@@ -90,7 +90,7 @@ def _ask_for_buyers(state: State, outcome: Outcome) -> None:
 def _made(state: State, email: str, cust_no: str) -> None:
     links.lock(state.connection, [f"email:{email}"])
     ours = links.find(state.connection, "customer", links.UNDER_WAY, email)
-    if ours is not None and links.remote(state.connection, "customer", COUNTERPOINT, ours) is None:
+    if ours is not None and links.remote(state.connection, "customer", state.shop.pos, ours) is None:
         customers.know(state, ours, cust_no, "created")
 
 

@@ -60,8 +60,8 @@ class Shop:
     def tasks(self) -> tuple[tuple[str, str], ...]:
         """Every task there is: (system, task)."""
         return (
-            ("counterpoint", "customers"),
-            ("counterpoint", "orders"),
+            *dict.fromkeys([(COUNTERPOINT, "customers"), (self.pos, "customers")]),
+            (COUNTERPOINT, "orders"),
             *((store, "inventories") for store in self.sites),
             *((store, task) for store in self.customers for task in ("customers", "profiles")),
             *([(self.pos, "profiles")] if self.customers else []),

@@ -11,9 +11,9 @@ from counterflow.clock import FakeClock
 from counterflow.systems.woocommerce.client import WooClient
 from sandbox.woocommerce import customers
 from sandbox.woocommerce.alone import Alone
-from schemas.commands import ChangeCustomer, Command, CreateAccount, Profile, body_hash
+from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer, Profile, body_hash
 from schemas.outcomes import Outcome
-from schemas.records import Postal
+from schemas.records import Address, Postal
 from tests.contracts.store_fakes import settings
 
 HOME = Postal(line_1="1 High Street", city="Springfield", state="IL", postcode="62701", country="US")
@@ -31,7 +31,7 @@ class Shop:
         given = {"email": email, "first_name": "Ana", "last_name": "Adler", "billing": {"phone": "212-555-0100"}}
         return customers.load(self.alone.store, given | fields)
 
-    def do(self, body: ChangeCustomer | CreateAccount) -> Outcome:
+    def do(self, body: ChangeCustomer | CreateAccount | CreateCustomer) -> Outcome:
         (outcome,) = self.target.apply([command(body)])
         return outcome
 
@@ -48,7 +48,7 @@ class Shop:
         return {one["key"]: one["value"] for one in row["meta_data"]}
 
 
-def command(body: ChangeCustomer | CreateAccount) -> Command:
+def command(body: ChangeCustomer | CreateAccount | CreateCustomer) -> Command:
     return Command(
         system="north",
         task="profiles",
@@ -145,3 +145,16 @@ def test_a_change_that_was_not_answered_is_found(shop: Shop) -> None:
     first = shop.change(row, fields, Profile(phone="212-555-0100"))
     shop.faults(0.0)
     assert (first.result, shop.change(row, fields, Profile(phone="212-555-0100")).result) == ("waiting", "already")
+
+
+def test_a_buyer_is_created_where_the_store_is_the_point_of_sale_and_found_again(shop: Shop) -> None:
+    wanted = CreateCustomer(
+        email="new@example.com", first_name="Ben", phone="212-555-0144", billing=Address(city="Salem")
+    )
+    made, again = shop.do(wanted), shop.do(wanted)
+    assert (made.result, again.result) == ("applied", "already")
+    assert made.remote == again.remote == {"cust_no": made.record.key if made.record else ""}
+    row = shop.alone.store.row("customers", int(made.remote["cust_no"]))
+    assert (row["first_name"], row["billing"]["city"]) == ("Ben", "Salem")
+    assert "counterpoint_cust_no" not in shop.meta(row)
+    assert shop.mails() == ["new@example.com"]

@@ -291,3 +291,15 @@ def test_two_stores_are_a_pair_of_their_own(database: Engine) -> None:
     )
     went = made.take(made.there("south", "customers", b.account(9, "ana@example.com", phone="2125550111", at=LATER)))
     assert changes(went)[("north", "7")]["phone"] == "2125550111"
+
+
+def test_a_customer_of_the_store_alone_is_created_at_the_store_that_is_the_point_of_sale(database: Engine) -> None:
+    able = {name: Abilities(fields=KEPT["woocommerce"][0]) for name in ("north", "south")}
+    policies = {"north": Customers(adopt="at_once")}
+    made = opened(Pipeline(database, replace(b.shop(), pos="south", customers=policies, abilities=able)))
+    (went,) = made.take(made.there("north", "customers", b.account(7, "ana@example.com")))
+    assert (went.system, went.task, went.key) == ("south", "customers", "email:ana@example.com")
+    made.take(made.answer(went, "applied", cust_no="9"))
+    seen = made.take(made.there("south", "customers", b.account(9, "ana@example.com")))
+    assert changes(seen) == {("north", "7"): {"pos_id": "9"}}
+    assert made.rows("SELECT count(DISTINCT our_id) FROM link WHERE system IN ('north', 'south')") == [(1,)]

@@ -57,7 +57,8 @@ def new_account(wanted: CreateAccount) -> dict[str, Any]:
     names = {name: body[name] for name in ("first_name", "last_name") if name in body}
     body["billing"] = {"email": wanted.email} | names | body.get("billing", {})
     meta = [one for one in body.get("meta_data", []) if one["key"] != POS_ID]
-    return body | {"email": wanted.email, "meta_data": [*meta, {"key": POS_ID, "value": wanted.pos_id}]}
+    own = [{"key": POS_ID, "value": wanted.pos_id}] if wanted.pos_id else []
+    return body | {"email": wanted.email, "meta_data": [*meta, *own]}
 
 
 def _address(address: Postal) -> dict[str, str]:
