@@ -99,6 +99,13 @@ class Hooks(Part):
     listen: str = "127.0.0.1:8080"  # WordPress lets itself send to ports 80, 443 and 8080 only (W-106).
 
 
+class TaxRule(Part):
+    """Where a tax of the store goes in Counterpoint (order-E.7)."""
+
+    authority: str
+    rule: str
+
+
 class Orders(Part):
     """How this store's orders become documents (order-E.3)."""
 
@@ -113,7 +120,9 @@ class Orders(Part):
     tax_code: str
     tax_authority: str
     tax_rule: str
+    taxes: dict[str, TaxRule] = {}  # The store's name of a tax -> where it goes; others as above.
     misc_charge_no: Literal["1", "2", "3", "4", "5"] = "1"
+    fee_charge_no: Literal["1", "2", "3", "4", "5"] | None = None  # Of fees; without it they go with shipping.
     pay_codes: dict[str, str]  # The store's payment method -> Counterpoint's pay code; "*" for any other.
     same_email: Literal["hold", "suggest"] = "hold"  # Several customers have the order's e-mail.
     currency: str = "USD"  # Of Counterpoint; an order in another one is held.

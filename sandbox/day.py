@@ -14,6 +14,10 @@ from sandbox.life import Life
 from sandbox.remote import Remote
 from sandbox.shop import FIRST, LAST, Shop
 
+# State and county, as the shop's file names them; a fee below 0 is a discount on the whole order.
+TAXES: list[dict[str, float]] = [{}, {"US-TAX-1": 8.25}, {"US-STATE-1": 6.25, "US-COUNTY-2": 1.5}]
+FEES = [[{"name": "Gift wrap", "cents": 350}], [{"name": "Loyalty", "cents": -137}]]
+FEES.append([*FEES[0], *FEES[1]])
 LIFE_SHARE = 0.12  # How often something happens to a profile, for each thing that happens in the shop.
 
 
@@ -158,8 +162,10 @@ class Day:
             "guest": guest,
             "payment_method": self.dice.choice(["stripe", "cod", "paypal"]),
             "shipping_cents": self.dice.choice([0, 599, 1250]),
-            "tax_percent": self.dice.choice([0, 8.25, 6]),
+            "taxes": self.dice.choice(TAXES),
         }
+        if self.dice.random() < 0.25:
+            body["fees"] = self.dice.choice(FEES)
         if self.dice.random() < 0.2:
             body["coupon"] = "save10"
         if account is not None or (not guest and store in person.accounts):

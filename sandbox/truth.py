@@ -143,8 +143,14 @@ class Truth:
         pairs = [
             ("total", data["total_cents"], round(total.get("TOT", 0) * 100)),
             ("tax", data["tax_cents"], round(total.get("TAX_AMT", 0) * 100)),
-            ("shipping", data["shipping_cents"], round(total.get("TOT_MISC", 0) * 100)),
-            ("lines", lines, placed),
+            (
+                "shipping and fees",
+                _charges(data),
+                {row["MISC_CHRG_NO"]: _cents(row["MISC_AMT"]) for row in document["misc"]},
+            ),
+            ("taxes", _taxes(data), {row["AUTH_COD"]: _cents(row["TAX_AMT"]) for row in document["taxes"]}),
+            ("lines", *_lines(lines, placed, off=-sum(fee for fee in data["fees_cents"] if fee < 0))),
+            ("paid", _deposit(data), _cents(sum(row["AMT"] or 0 for row in document["payments"]))),
             ("store", self._sites[order.store].store_no, document["STR_ID"]),
         ]
         return [
@@ -224,6 +230,39 @@ class Truth:
             left += change
             steps.append((at, max(0, left), who))
         return steps
+
+
+def _cents(amount: float) -> int:
+    return round(amount * 100)
+
+
+def _charges(data: Mapping[str, Any]) -> dict[str, int]:
+    """Give shipping and fees by the number of their charge, as shop.yaml has them."""
+    charges = {"1": data["shipping_cents"], "2": sum(fee for fee in data["fees_cents"] if fee > 0)}
+    return {number: cents for number, cents in charges.items() if cents}
+
+
+def _deposit(data: Mapping[str, Any]) -> int:
+    """Give what was paid when the order was placed: all of it, but for cash on delivery."""
+    return 0 if data["payment_method"] == "cod" else int(data["total_cents"])
+
+
+def _taxes(data: Mapping[str, Any]) -> dict[str, int]:
+    """Give the order's taxes by authority, as shop.yaml has them."""
+    found: dict[str, int] = {}
+    for code, cents in data["taxes_cents"].items():
+        authority = "COUNTY" if "COUNTY" in code else "STATE"
+        found[authority] = found.get(authority, 0) + cents
+    return {authority: cents for authority, cents in found.items() if cents}
+
+
+def _lines(lines: dict[str, list[int]], placed: dict[str, list[int]], *, off: int) -> tuple[object, object]:
+    """Give what to compare of the lines: each item's pieces and cents; with a discount `off` the whole, their sum."""
+    if not off:
+        return lines, placed
+    here = ({sku: sums[0] for sku, sums in lines.items()}, sum(sums[1] for sums in lines.values()) - off)
+    there = ({sku: sums[0] for sku, sums in placed.items()}, sum(sums[1] for sums in placed.values()))
+    return here, there
 
 
 def _take_status(order: WebOrder, status: str, at: float) -> None:

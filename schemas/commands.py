@@ -92,12 +92,13 @@ class DocumentTax(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     taxable: int
 
 
-class DocumentPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DocumentPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One tender. A captured one is a deposit."""
 
     pay_code: str
     amount: int
     captured: bool
+    card_no: str = ""  # Of a gift card.
 
 
 class PlaceDocument(_Body, frozen=True, kw_only=True, tag="place_document"):
@@ -114,13 +115,15 @@ class PlaceDocument(_Body, frozen=True, kw_only=True, tag="place_document"):
     minor_digits: int
     lines: tuple[DocumentLine, ...]
     misc_charge_no: str
-    misc: int  # Shipping and fees.
+    misc: int  # Shipping, and the fees where they have no number of their own.
     taxes: tuple[DocumentTax, ...]
     payments: tuple[DocumentPayment, ...]
     total: int
     bill_to: Address
     ship_to: Address
     notes: tuple[str, ...] = ()
+    fee_charge_no: str = ""
+    fees: int = 0  # Under `fee_charge_no`.
 
 
 Body = SetStock | CreateCustomer | ChangeCustomer | CreateAccount | PlaceDocument

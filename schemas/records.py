@@ -98,8 +98,9 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     quantity: int
     regular: int  # Before discounts, net of tax, for the whole line.
-    net: int  # After discounts, net of tax, for the whole line.
+    net: int  # After its own discounts, net of tax, for the whole line.
     tax: int
+    is_discountable: bool = True  # Whether a discount on the whole order may lower it.
 
 
 class TaxLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +108,15 @@ class TaxLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str
     tax: int
+    taxable: int | None = None  # What it was charged on, net; None where the store does not say.
+
+
+class Tender(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A part of an order's total that was paid otherwise than by its payment method: a gift card, store credit."""
+
+    method: str
+    amount: int
+    card_no: str = ""
 
 
 class Coupon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,11 +139,13 @@ class Order(Record, frozen=True, kw_only=True):
     shipping_to: Address
     lines: tuple[OrderLine, ...]
     shipping: int  # Net of tax and of discounts.
-    fees: int  # Net of tax.
+    fees: int  # Net of tax; surcharges only, what is below 0 is in `discount`.
     taxes: tuple[TaxLine, ...]
     tax: int  # All of it, shipping's too.
     total: int  # What the shopper pays.
+    discount: int = 0  # On the whole order, net of tax, and in no line yet; at least 0.
     coupons: tuple[Coupon, ...] = ()
+    tenders: tuple[Tender, ...] = ()  # Beside the payment method, which paid the rest.
     is_paid: bool = False
     payment_method: str = ""
     placed_at: datetime

@@ -146,6 +146,8 @@ class Installation:
                 "tax_code": "TAX",
                 "tax_authority": "STATE",
                 "tax_rule": "TAX",
+                "taxes": {"US-COUNTY-2": {"authority": "COUNTY", "rule": "COUNTY"}},
+                "fee_charge_no": "2",
                 "pay_codes": {"cod": "COD", "*": "CARD"},
             },
             "stock": {"locations": ["MAIN"], "buffer": buffer},

@@ -249,6 +249,8 @@ def shop(config: Config) -> "Shop":
             tax_authority=store.orders.tax_authority,
             tax_rule=store.orders.tax_rule,
             misc_charge_no=store.orders.misc_charge_no,
+            fee_charge_no=store.orders.fee_charge_no or "",
+            taxes={tax: (goes.authority, goes.rule) for tax, goes in store.orders.taxes.items()},
             pay_codes=store.orders.pay_codes,
             currency=store.orders.currency,
             takes_suggestion=store.orders.same_email == "suggest",

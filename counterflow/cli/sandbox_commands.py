@@ -63,9 +63,11 @@ def demo(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="decide: changes a second. matches: doubles found, beside other tools")],
+    name: Annotated[str, typer.Argument(help="decide: changes a second. matches: doubles found. orders: to the cent")],
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
-    changes: Annotated[int, typer.Option(help="How many changes.")] = 20_000,
+    changes: Annotated[int, typer.Option(help="Of decide: how many changes.")] = 20_000,
+    count: Annotated[int, typer.Option(help="Of orders: how many.")] = 200_000,
+    seed: Annotated[int, typer.Option(help="Of orders: the dice.")] = 1,
     fit: Annotated[bool, typer.Option("--fit", help="Of matches: fit the weights anew first, and keep them.")] = False,
 ) -> None:
     """Measure something, and print it beside its goal."""
@@ -77,6 +79,10 @@ def bench(
         from counterflow.cli import bench_matches
 
         raise typer.Exit(bench_matches.run(json_file=json_file, refit=fit))
+    if name == "orders":
+        from counterflow.cli import bench_orders
+
+        raise typer.Exit(bench_orders.run(count=count, seed=seed, json_file=json_file))
     benches.run(name, changes=changes, json_file=json_file)
 
 

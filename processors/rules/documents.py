@@ -4,24 +4,26 @@ In the order in which it is tried:
 
 1. Another currency than Counterpoint's, a marker that is too long, no lines, a quantity below 1: held.
 2. A line whose SKU Counterpoint does not have: the whole order is held until the item is there (order-E.4).
-3. Each line at its net price, so that quantity times price is the line's net to the cent: the even price; else a price
+3. A discount on the whole order is spread over the lines that it may lower (order-E.5); fees below 0 are such a one.
+   Coupons that are in the lines already (W-61) are named in a note and never subtracted again.
+4. Each line at its net price, so that quantity times price is the line's net to the cent: the even price; else a price
    of four decimals where the item allows it; else two lines a cent apart (order-E.6).
-4. Shipping and fees as one misc charge (order-E.8), the web's tax as it is (order-E.7), one tender (order-E.10).
-5. Lines + misc + tax = what the shopper paid, to the cent, else held with both columns (order-E.12).
-
-Coupons are in the lines already (W-61): they are named in a note and never subtracted.
+5. Shipping and fees as misc charges, under one number or two (order-E.8); each of the web's taxes as it is, on the
+   authority and rule that the shop names for it (order-E.7); a payment for each tender (order-E.10).
+6. Lines + misc + tax = what the shopper paid, to the cent, else held with both columns (order-E.12).
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 import msgspec
 
+from processors.rules.shares import spread
 from schemas.commands import DocumentLine, DocumentPayment, DocumentTax, PlaceDocument
-from schemas.records import Address, Item, Order, OrderLine
+from schemas.records import Address, Item, Order, OrderLine, TaxLine
 
 MARKER_MAX = 12  # A release ticket adds "-01", and TKT_NO has 15 (order-E.2).
 FINE = 4  # Decimals that suffice up to a quantity of 100 (order-E.6).
@@ -51,6 +53,8 @@ class Site:
     tax_authority: str
     tax_rule: str
     misc_charge_no: str
+    fee_charge_no: str = ""  # Of fees; "" where they go with shipping.
+    taxes: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # The store's tax -> authority and rule.
     pay_codes: Mapping[str, str]
     currency: str
     takes_suggestion: bool  # Of several customers with the order's e-mail.
@@ -102,7 +106,8 @@ def read_marker(marker: str, prefixes: Mapping[str, str]) -> tuple[str, str] | N
 def fingerprint(order: Order) -> str:
     """Hash what makes the document: a later change of it is an edit."""
     lines = [(line.sku, line.quantity, line.net, line.tax) for line in order.lines]
-    facts = (lines, order.shipping, order.fees, order.tax, order.total, order.currency)
+    facts: tuple[object, ...] = (lines, order.shipping, order.fees, order.tax, order.total, order.currency)
+    facts += ((order.discount, order.tenders),) if order.discount or order.tenders else ()
     return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:32]
 
 
@@ -115,22 +120,21 @@ def compose(order: Order, site: Site, items: Mapping[str, Item], cust_no: str) -
         items: Counterpoint's items by number, those of the order's SKUs that exist.
         cust_no: Whose it is; "" while the customer is being created.
     """
-    pay_code = site.pay_codes.get(order.payment_method, site.pay_codes.get("*", ""))
-    hold = _refuse(order, site, items, pay_code)
+    hold = _refuse(order, site, items)
     if hold:
         return hold
+    eligible = [line.net if line.is_discountable else 0 for line in order.lines]
     lines: list[DocumentLine] = []
-    for line in order.lines:
-        lines += _lines(line, items[line.sku], order.minor_digits)
-    misc = order.shipping + order.fees
+    for line, share in zip(order.lines, spread(order.discount, eligible), strict=True):
+        lines += _lines(line, line.net - share, items[line.sku], order.minor_digits)
+    charges = order.shipping + order.fees
     net = sum(line.net for line in lines)
-    if net + misc + order.tax != order.total:
+    if net + charges + order.tax != order.total:
         return Hold(
-            f"the order does not add up: lines {net} + shipping and fees {misc} + tax {order.tax} = "
-            f"{net + misc + order.tax}, but the shopper pays {order.total} (minor units of {order.currency})"
+            f"the order does not add up: lines {net} + shipping and fees {charges} + tax {order.tax} = "
+            f"{net + charges + order.tax}, but the shopper pays {order.total} (minor units of {order.currency})"
         )
-    taxes = [DocumentTax(authority=site.tax_authority, rule=site.tax_rule, tax=order.tax, taxable=net + misc)]
-    payments = [DocumentPayment(pay_code=pay_code, amount=order.total, captured=order.is_paid)]
+    is_apart = site.fee_charge_no not in {"", site.misc_charge_no} and order.fees > 0
     return PlaceDocument(
         marker=marker_of(site.prefix, order.key),
         order_hash=fingerprint(order),
@@ -143,9 +147,11 @@ def compose(order: Order, site: Site, items: Mapping[str, Item], cust_no: str) -
         minor_digits=order.minor_digits,
         lines=tuple(lines),
         misc_charge_no=site.misc_charge_no,
-        misc=misc,
-        taxes=tuple(taxes) if order.tax else (),
-        payments=tuple(payments) if order.total else (),
+        misc=order.shipping if is_apart else charges,
+        fee_charge_no=site.fee_charge_no if is_apart else "",
+        fees=order.fees if is_apart else 0,
+        taxes=_taxes(order, site, net + charges),
+        payments=_payments(order, site),
         total=order.total,
         bill_to=order.billing,
         ship_to=order.shipping_to if order.shipping_to != Address() else order.billing,
@@ -153,8 +159,47 @@ def compose(order: Order, site: Site, items: Mapping[str, Item], cust_no: str) -
     )
 
 
-def _refuse(order: Order, site: Site, items: Mapping[str, Item], pay_code: str) -> Hold | None:
+def _taxes(order: Order, site: Site, taxable: int) -> tuple[DocumentTax, ...]:
+    """Give the order's taxes by authority and rule; those that the shop does not name go on the site's own."""
+    found: dict[tuple[str, str], DocumentTax] = {}
+    for one in order.taxes or (TaxLine(name="", tax=order.tax),):
+        authority, rule = site.taxes.get(one.name, (site.tax_authority, site.tax_rule))
+        base = taxable if one.taxable is None else one.taxable
+        before = found.get((authority, rule))
+        found[(authority, rule)] = DocumentTax(
+            authority=authority,
+            rule=rule,
+            tax=one.tax + (before.tax if before else 0),
+            taxable=max(base, before.taxable if before else 0),  # Two taxes on the same goods have one base.
+        )
+    return tuple(one for one in found.values() if one.tax)
+
+
+def _payments(order: Order, site: Site) -> tuple[DocumentPayment, ...]:
+    """Give a payment for each tender, and the payment method's for the rest (order-E.10)."""
+    found = [
+        DocumentPayment(
+            pay_code=_pay_code(site, one.method) or "", amount=one.amount, captured=True, card_no=one.card_no
+        )
+        for one in order.tenders
+    ]
+    rest = order.total - sum(one.amount for one in order.tenders)
+    if rest:
+        pay_code = _pay_code(site, order.payment_method) or ""
+        found.append(DocumentPayment(pay_code=pay_code, amount=rest, captured=order.is_paid))
+    return tuple(found)
+
+
+def _pay_code(site: Site, method: str) -> str | None:
+    return site.pay_codes.get(method, site.pay_codes.get("*"))
+
+
+def _refuse(order: Order, site: Site, items: Mapping[str, Item]) -> Hold | None:
     """Give the first reason to hold an order, None where there is none."""
+    methods = [one.method for one in order.tenders] + [order.payment_method]
+    without = next((method for method in methods if not _pay_code(site, method)), None)
+    eligible = sum(line.net for line in order.lines if line.is_discountable)
+    tendered = sum(one.amount for one in order.tenders)
     unknown = next((line.sku or line.name for line in order.lines if line.sku not in items), None)
     reasons: Sequence[tuple[bool, Hold]] = (
         (order.currency != site.currency, Hold(f"the order is in {order.currency}, Counterpoint in {site.currency}")),
@@ -168,10 +213,18 @@ def _refuse(order: Order, site: Site, items: Mapping[str, Item], pay_code: str) 
             unknown is not None,
             Hold(f"Counterpoint has no item {unknown!r}; the order goes on when it has", f"item:{unknown}"),
         ),
-        (order.shipping + order.fees < 0, Hold("shipping and fees together are below 0")),
+        (min(order.shipping, order.fees) < 0, Hold("shipping or fees are below 0")),
         (
-            not pay_code,
-            Hold(f"no pay code for the payment method {order.payment_method!r}; add it to orders.pay_codes"),
+            order.discount > eligible,
+            Hold(f"a discount of {order.discount} is more than the lines it may lower, {eligible} (minor units)"),
+        ),
+        (
+            without is not None,
+            Hold(f"no pay code for the payment method {without!r}; add it to orders.pay_codes"),
+        ),
+        (
+            tendered > order.total or any(one.amount < 1 for one in order.tenders),
+            Hold(f"its gift cards and credits pay {tendered} of {order.total} (minor units): not a sum to believe"),
         ),
         (
             bool(order.taxes) and sum(tax.tax for tax in order.taxes) != order.tax,
@@ -181,7 +234,7 @@ def _refuse(order: Order, site: Site, items: Mapping[str, Item], pay_code: str) 
     return next((hold for is_so, hold in reasons if is_so), None)
 
 
-def _lines(line: OrderLine, item: Item, digits: int) -> list[DocumentLine]:
+def _lines(line: OrderLine, net: int, item: Item, digits: int) -> list[DocumentLine]:
     regular = (Decimal(line.regular).scaleb(-digits) / line.quantity).quantize(Decimal(1).scaleb(-FINE), ROUND_HALF_UP)
     return [
         DocumentLine(
@@ -192,7 +245,7 @@ def _lines(line: OrderLine, item: Item, digits: int) -> list[DocumentLine]:
             regular_price=regular,
             net=int((quantity * price).scaleb(digits).to_integral_value(ROUND_HALF_UP)),
         )
-        for quantity, price in unit_prices(line.net, line.quantity, digits=digits, decimals=item.price_decimals)
+        for quantity, price in unit_prices(net, line.quantity, digits=digits, decimals=item.price_decimals)
     ]
 
 
@@ -224,4 +277,6 @@ def _notes(order: Order, site: Site) -> tuple[str, ...]:
         f"Coupon {coupon.code}: {Decimal(coupon.discount).scaleb(-order.minor_digits)} off, in the prices already"
         for coupon in order.coupons
     ]
+    if order.discount:
+        coupons.append(f"Discount {Decimal(order.discount).scaleb(-order.minor_digits)}, in the prices already")
     return (f"Web order {order.number} of {site.store_id}", *coupons)

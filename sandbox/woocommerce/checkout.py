@@ -8,6 +8,7 @@ from typing import Any
 from sandbox.woocommerce import coupons, customers, orders, products, totals
 from sandbox.woocommerce.store import Refused, Row, Store, invalid
 
+TAX = "US-TAX-1"  # The one of an order that names none.
 STATUSES = ("pending", "processing", "on-hold", "completed")  # What a checkout can end in.
 
 
@@ -24,7 +25,7 @@ def place(store: Store, given: Mapping[str, Any]) -> Row:
     coupon = _coupon(store, str(given.get("coupon") or ""))
     lines = [_line(store, one) for one in given["lines"]]
     shipping = Decimal(int(given.get("shipping_cents") or 0)) / 100
-    tax_percent = Decimal(str(given.get("tax_percent") or 0))
+    taxes = {TAX: given.get("tax_percent") or 0} | (given.get("taxes") or {})
     account = _account(store, given)
     billing = _billing(store, account, given)
     method = str(given.get("payment_method") or "cod")
@@ -35,7 +36,8 @@ def place(store: Store, given: Mapping[str, Any]) -> Row:
         lines=lines,
         coupon=coupon,
         shipping=[totals.shipping_line(store, {"total": shipping})] if shipping else [],
-        tax_percent=tax_percent,
+        fees=[totals.fee_line(store, one) for one in given.get("fees") or []],
+        taxes={code: Decimal(str(percent)) for code, percent in taxes.items()},
         facts={
             "billing": billing,
             "shipping": billing,

@@ -1,7 +1,7 @@
 """Orders over REST, and what every order goes through: W-60 to W-72."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +25,8 @@ class Entry:
     lines: list[Row]
     coupon: Row | None = None  # None: no coupon was given.
     shipping: list[Row]
-    tax_percent: Decimal = Decimal(0)
+    fees: Sequence[Row] = ()
+    taxes: Mapping[str, Decimal] = field(default_factory=dict)  # Code -> percent.
     facts: Mapping[str, Any]  # What is taken over as it was given: addresses, method of payment, meta data.
     tamper: Mapping[str, Any]  # What is overwritten afterwards, to make an order that does not add up.
     journal: Mapping[str, Any]  # What the journal notes with it.
@@ -98,8 +99,7 @@ def enter(store: Store, entry: Entry) -> Row:
     row = _row(store, entry)
     if entry.coupon:
         totals.discount(store, row, entry.coupon)
-    if entry.tax_percent:
-        totals.tax(store, row, entry.tax_percent)
+    totals.tax(store, row, entry.taxes)
     totals.add_up(row)
     row.update(entry.tamper)
     number = row["id"]
@@ -128,7 +128,8 @@ def _row(store: Store, entry: Entry) -> Row:
         "billing": shop.address(facts.get("billing")),
         "shipping": shop.shipping_address(facts.get("shipping")),
     }
-    row |= {"line_items": entry.lines, "shipping_lines": entry.shipping, "tax_lines": [], "fee_lines": []}
+    row |= {"line_items": entry.lines, "shipping_lines": entry.shipping, "tax_lines": []}
+    row |= {"fee_lines": list(entry.fees)}
     row |= {"coupon_lines": [], "refunds": [], "meta_data": []}
     row |= dict.fromkeys(("discount_total", "discount_tax", "shipping_total", "shipping_tax"), "0.00")
     row |= dict.fromkeys(("cart_tax", "total_tax", "total"), "0.00")
@@ -183,6 +184,11 @@ def _journal(store: Store, row: Row, entry: Entry) -> None:
         "shipping_cents": totals.cents(row["shipping_total"]),
     }
     data["discount_cents"] = totals.cents(row["discount_total"])
+    data["fees_cents"] = [totals.cents(one["total"]) for one in row["fee_lines"]]
+    data["taxes_cents"] = {
+        one["rate_code"]: totals.cents(one["tax_total"]) + totals.cents(one["shipping_tax_total"])
+        for one in row["tax_lines"]
+    }
     store.note(entry.actor, "order", row["id"], **data, **entry.journal)
 
 

@@ -81,31 +81,39 @@ def _coupon_meta(store: Store, coupon: Row) -> Row:
     return {"id": store.next_id(), "key": "coupon_info", "value": info}
 
 
-def tax(store: Store, row: Row, percent: Decimal) -> None:
-    """Charge a tax on lines and shipping, on top of the prices, each rounded to the cent."""
-    rate, shipping = store.next_id(), row["shipping_lines"]
+def tax(store: Store, row: Row, taxes: Mapping[str, Decimal]) -> None:
+    """Charge taxes on lines, shipping and surcharges, on top of the prices, each part rounded to the cent."""
+    for code, percent in taxes.items():
+        if percent:
+            row["tax_lines"].append(_tax(store, row, code, percent))
+
+
+def _tax(store: Store, row: Row, code: str, percent: Decimal) -> Row:
+    rate = store.next_id()
     for one in row["line_items"]:
         before, after = _share(one["subtotal"], percent), _share(one["total"], percent)
-        one |= {
-            "subtotal_tax": before,
-            "total_tax": after,
-            "taxes": [{"id": rate, "total": after, "subtotal": before}],
-        }
-    for one in shipping:
+        one["subtotal_tax"] = f"{Decimal(one['subtotal_tax']) + Decimal(before):.2f}"
+        one["total_tax"] = f"{Decimal(one['total_tax']) + Decimal(after):.2f}"
+        one["taxes"].append({"id": rate, "total": after, "subtotal": before})
+    beside = {
+        "shipping": row["shipping_lines"],
+        "fee": [one for one in row["fee_lines"] if one["tax_status"] != "none"],
+    }
+    for one in [*beside["shipping"], *beside["fee"]]:
         part = _share(one["total"], percent)
-        one |= {"total_tax": part, "taxes": [{"id": rate, "total": part, "subtotal": ""}]}
-    said: Row = {
-        "id": store.next_id(),
-        "rate_code": "US-TAX-1",
-        "rate_id": rate,
-        "label": "Tax",
-        "compound": False,
-    }
+        one["total_tax"] = f"{Decimal(one['total_tax']) + Decimal(part):.2f}"
+        one["taxes"].append({"id": rate, "total": part, "subtotal": ""})
+    said: Row = {"id": store.next_id(), "rate_code": code, "rate_id": rate, "label": "Tax", "compound": False}
     said |= {
-        "tax_total": _sum(row["line_items"], "total_tax"),
-        "shipping_tax_total": _sum(shipping, "total_tax"),
+        "tax_total": _of_rate([*row["line_items"], *beside["fee"]], rate),
+        "shipping_tax_total": _of_rate(beside["shipping"], rate),
     }
-    row["tax_lines"] = [said | {"rate_percent": float(percent), "meta_data": []}]
+    return said | {"rate_percent": float(percent), "meta_data": []}
+
+
+def _of_rate(rows: list[Row], rate: int) -> str:
+    parts = [Decimal(tax["total"]) for one in rows for tax in one["taxes"] if tax["id"] == rate]
+    return f"{sum(parts, Decimal(0)):.2f}"
 
 
 def _share(text: str, percent: Decimal) -> str:
@@ -133,15 +141,23 @@ def shipping_line(store: Store, given: Mapping[str, Any]) -> Row:
     }
 
 
+def fee_line(store: Store, given: Mapping[str, Any]) -> Row:
+    """Give one fee: a surcharge, which is taxed, or below 0 a discount, which is not."""
+    cents_given = int(given["cents"])
+    row: Row = {"id": store.next_id(), "name": str(given.get("name") or "Fee"), "tax_class": "", "taxes": []}
+    row |= {"tax_status": "taxable" if cents_given > 0 else "none", "total_tax": "0.00", "meta_data": []}
+    return row | {"total": f"{Decimal(cents_given) / 100:.2f}"}
+
+
 def add_up(row: Row) -> None:
     """Enter the order's totals."""
-    lines, shipping = row["line_items"], row["shipping_lines"]
+    lines, shipping, fees = row["line_items"], row["shipping_lines"], row["fee_lines"]
     row["shipping_total"], row["shipping_tax"] = _sum(shipping, "total"), _sum(shipping, "total_tax")
-    row["cart_tax"] = _sum(lines, "total_tax")
+    row["cart_tax"] = _sum([*lines, *fees], "total_tax")
     row["total_tax"] = f"{Decimal(row['cart_tax']) + Decimal(row['shipping_tax']):.2f}"
     before = Decimal(_sum(lines, "subtotal_tax"))
-    row["discount_tax"] = f"{before - Decimal(row['cart_tax']):.2f}"
+    row["discount_tax"] = f"{before - Decimal(_sum(lines, 'total_tax')):.2f}"
     for one in row["coupon_lines"]:
         one["discount_tax"] = row["discount_tax"]
-    net = Decimal(_sum(lines, "total")) + Decimal(row["shipping_total"])
+    net = Decimal(_sum([*lines, *fees], "total")) + Decimal(row["shipping_total"])
     row["total"] = f"{net + Decimal(row['total_tax']):.2f}"

@@ -13,9 +13,10 @@ from counterflow.systems.woocommerce.client import Row, WooClient
 from sandbox.faults import Faults
 from sandbox.woocommerce import products
 from sandbox.woocommerce.alone import Alone
-from schemas.commands import Command, CreateCustomer, SetStock, body_hash
+from schemas.commands import Command, PlaceDocument, SetStock, body_hash
 from schemas.outcomes import Outcome
 from tests.contracts.store_fakes import settings
+from tests.contracts.test_counterpoint_target import order
 
 
 class Shop:
@@ -46,7 +47,7 @@ def shop(folder: Path) -> Iterator[Shop]:
         yield Shop(alone)
 
 
-def command(body: SetStock | CreateCustomer, key: str, version: int = 1) -> Command:
+def command(body: SetStock | PlaceDocument, key: str, version: int = 1) -> Command:
     return Command(
         system="north",
         task="inventories",
@@ -105,8 +106,8 @@ def test_what_is_no_product_id_is_rejected_alone(shop: Shop, product_id: str) ->
 
 
 def test_what_a_store_cannot_do_is_rejected_alone(shop: Shop) -> None:
-    odd = command(CreateCustomer(email="ana@example.com"), "ana")
-    assert sorted(shop.results(odd, offer(shop.product(1), 3))) == [("SKU1", "applied"), ("ana", "rejected")]
+    odd = command(order("N-1"), "N-1")
+    assert sorted(shop.results(odd, offer(shop.product(1), 3))) == [("N-1", "rejected"), ("SKU1", "applied")]
 
 
 def test_a_half_applied_batch_waits_and_applied_again_is_harmless(shop: Shop) -> None:

@@ -1,9 +1,11 @@
 """What document a web order becomes, to the cent (order-E.2 to E.12; laws P2, P3 and P8)."""
 
+import dataclasses
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ from processors.rules.documents import (
     unit_prices,
 )
 from schemas.commands import PlaceDocument
-from schemas.records import Address, Coupon, Item, Order, OrderLine, TaxLine
+from schemas.records import Address, Coupon, Item, Order, OrderLine, TaxLine, Tender
 
 SITE = Site(
     store_id="north",
@@ -90,6 +92,48 @@ def test_a_coupon_is_named_and_never_subtracted_again() -> None:
     assert (made.total, made.notes[1]) == (900, "Coupon save10: 1.00 off, in the prices already")
 
 
+def test_a_discount_on_the_whole_order_lowers_the_lines_that_it_may() -> None:
+    gift = msgspec.structs.replace(line(net=500), is_discountable=False)
+    made = placed(order(line(net=1000), gift, line(net=999), discount=100, total=2399))
+    assert [one.net for one in made.lines] == [950, 500, 949]
+    assert made.notes[1] == "Discount 1.00, in the prices already"
+
+
+def test_fees_have_a_number_of_their_own_where_the_shop_says_so() -> None:
+    apart = dataclasses.replace(SITE, fee_charge_no="2")
+    made = placed(order(line(), shipping=599, fees=250, total=1849), apart)
+    assert (made.misc_charge_no, made.misc, made.fee_charge_no, made.fees) == ("1", 599, "2", 250)
+    together = placed(order(line(), shipping=599, fees=250, total=1849))
+    assert (together.misc, together.fee_charge_no, together.fees) == (849, "", 0)
+
+
+def test_each_tax_goes_where_the_shop_names_it() -> None:  # order-E.7
+    site = dataclasses.replace(SITE, taxes={"COUNTY": ("COUNTY", "C1"), "CITY": ("COUNTY", "C1")})
+    taxes = (
+        TaxLine(name="STATE", tax=60, taxable=1000),
+        TaxLine(name="COUNTY", tax=20, taxable=900),
+        TaxLine(name="CITY", tax=5, taxable=1000),
+        TaxLine(name="EXEMPT", tax=0),
+    )
+    made = placed(order(line(), tax=85, taxes=taxes), site)
+    assert [(one.authority, one.rule, one.tax, one.taxable) for one in made.taxes] == [
+        ("STATE", "TAX", 60, 1000),
+        ("COUNTY", "C1", 25, 1000),
+    ]
+
+
+def test_each_tender_is_a_payment_and_the_method_pays_the_rest() -> None:  # order-E.10
+    site = dataclasses.replace(SITE, pay_codes=dict(SITE.pay_codes) | {"gift_card": "GIFT"})
+    tenders = (Tender(method="gift_card", amount=300, card_no="4711"),)
+    made = placed(order(line(), tenders=tenders), site)
+    assert [(one.pay_code, one.amount, one.captured, one.card_no) for one in made.payments] == [
+        ("GIFT", 300, True, "4711"),
+        ("CARD", 700, True, ""),
+    ]
+    whole = placed(order(line(), tenders=(Tender(method="gift_card", amount=1000, card_no="4711"),)), site)
+    assert [one.pay_code for one in whole.payments] == ["GIFT"]
+
+
 def test_a_free_order_has_no_payment() -> None:
     assert placed(order(line(net=0))).payments == ()
 
@@ -107,6 +151,11 @@ def test_an_unpaid_order_has_no_deposit() -> None:
         pytest.param(order(line(), total=999), "does not add up", id="a sum that is none"),
         pytest.param(order(line(), currency="EUR"), "in EUR", id="another currency"),
         pytest.param(order(), "no lines", id="no lines"),
+        pytest.param(order(line(), discount=1001, total=0), "more than the lines", id="a discount of more than all"),
+        pytest.param(
+            order(line(), tenders=(Tender(method="x", amount=1001),)), "1001 of 1000", id="more tendered than there is"
+        ),
+        pytest.param(order(line(), fees=-5, total=995), "below 0", id="a fee below 0"),
         pytest.param(order(line(quantity=0, net=0)), "no quantity", id="no quantity"),
         pytest.param(order(line(), key="12345678901"), "too long", id="a marker of more than 12 characters"),
         pytest.param(
@@ -121,8 +170,6 @@ def test_an_order_is_held_with_its_reason(given: Order, why: str) -> None:
 
 
 def test_a_payment_method_without_a_pay_code_is_held() -> None:
-    import dataclasses
-
     made = compose(order(line()), dataclasses.replace(SITE, pay_codes={"cod": "COD"}), ITEMS, "C1")
     assert isinstance(made, Hold)
 
@@ -146,10 +193,22 @@ def test_a_fine_price_needs_one_line_only() -> None:
 lines = st.builds(line, sku=st.sampled_from(["A", "FINE"]), quantity=st.integers(1, 12), net=st.integers(0, 100_000))
 
 
-@given(st.lists(lines, min_size=1, max_size=8), st.integers(0, 5000), st.integers(0, 5000))
-def test_the_control_equation_holds_for_every_document(bought: list[OrderLine], shipping: int, tax: int) -> None:
-    made = placed(order(*bought, shipping=shipping, tax=tax))
+@given(
+    st.lists(lines, min_size=1, max_size=8),
+    st.integers(0, 5000),
+    st.integers(0, 5000),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_the_control_equation_holds_for_every_document(
+    bought: list[OrderLine], shipping: int, tax: int, off: float, by_card: float
+) -> None:  # P3
+    discount = int(sum(one.net for one in bought) * off)
+    whole = sum(one.net for one in bought) - discount + shipping + tax
+    tenders = (Tender(method="gift", amount=int(whole * by_card)),) if int(whole * by_card) else ()
+    made = placed(order(*bought, shipping=shipping, tax=tax, discount=discount, tenders=tenders, total=whole))
     total = sum(one.net for one in made.lines) + made.misc + sum(one.tax for one in made.taxes)
+    assert sum(one.amount for one in made.payments) == whole
     exact = all(one.net == int((one.quantity * one.price * 100).to_integral_value(ROUND_HALF_UP)) for one in made.lines)
     assert (total, exact) == (made.total, True)
 

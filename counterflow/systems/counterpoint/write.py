@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from schemas.commands import CreateCustomer, PlaceDocument, Profile
+from schemas.commands import CreateCustomer, DocumentPayment, PlaceDocument, Profile
 from schemas.profiles import FIELDS as ALL_FIELDS
 from schemas.profiles import of_profile
 from schemas.records import Address, Postal
@@ -124,7 +124,7 @@ def document_payload(wanted: PlaceDocument) -> dict[str, Any]:
             }
             for line in wanted.lines
         ],
-        "PS_DOC_PMT": [_payment(one.pay_code, one.amount, one.captured, digits) for one in wanted.payments],
+        "PS_DOC_PMT": [_payment(one, digits) for one in wanted.payments],
         "PS_DOC_TAX": [
             {
                 "AUTH_COD": one.authority,
@@ -136,18 +136,23 @@ def document_payload(wanted: PlaceDocument) -> dict[str, Any]:
             for one in wanted.taxes
         ],
     }
-    if wanted.misc:
-        charge = {"TOT_TYP": "O", "MISC_CHRG_NO": wanted.misc_charge_no, "MISC_TYP": "A"}
-        header["PS_DOC_HDR_MISC_CHRG"] = [charge | {"MISC_AMT": amount(wanted.misc, digits)}]
+    charges = [(wanted.misc_charge_no, wanted.misc), (wanted.fee_charge_no, wanted.fees)]
+    if any(charge for _, charge in charges):
+        header["PS_DOC_HDR_MISC_CHRG"] = [
+            {"TOT_TYP": "O", "MISC_CHRG_NO": number, "MISC_TYP": "A", "MISC_AMT": amount(charge, digits)}
+            for number, charge in charges
+            if charge
+        ]
     totals = {"ORD_TAX_AMT": amount(tax, digits), "ORD_NORM_TAX_AMT": amount(tax, digits)}
     return {"PS_DOC_HDR": header, "PS_TAX": totals}
 
 
-def _payment(pay_code: str, minor_amount: int, captured: bool, digits: int) -> dict[str, Any]:
+def _payment(one: DocumentPayment, digits: int) -> dict[str, Any]:
     """Give one tender: a captured one is a deposit, another is only named (order-E.10)."""
-    if captured:
-        return {"PAY_COD": pay_code, "AMT": amount(minor_amount, digits), "FINAL_PMT": "N"}
-    return {"PAY_COD": pay_code, "FINAL_PMT": "Y"}
+    card = {"CARD_NO": one.card_no} if one.card_no else {}
+    if one.captured:
+        return {"PAY_COD": one.pay_code, "AMT": amount(one.amount, digits), "FINAL_PMT": "N"} | card
+    return {"PAY_COD": one.pay_code, "FINAL_PMT": "Y"} | card
 
 
 def differences(wanted: PlaceDocument, placed: Mapping[str, Any]) -> list[str]:
@@ -158,7 +163,7 @@ def differences(wanted: PlaceDocument, placed: Mapping[str, Any]) -> list[str]:
     pairs: list[tuple[str, Any, Any]] = [
         ("total", wanted.total, minor(total.get("TOT"), digits)),
         ("tax", sum(one.tax for one in wanted.taxes), minor(total.get("TAX_AMT"), digits)),
-        ("shipping and fees", wanted.misc, minor(total.get("TOT_MISC"), digits)),
+        ("shipping and fees", wanted.misc + wanted.fees, minor(total.get("TOT_MISC"), digits)),
         ("lines", len(wanted.lines), len(lines)),
         ("deposit", sum(one.amount for one in wanted.payments if one.captured), minor(total.get("TOT_TND"), digits)),
         ("customer", wanted.cust_no, str(placed.get("CUST_NO") or "")),

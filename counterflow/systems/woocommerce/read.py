@@ -124,6 +124,7 @@ def _order(values: Mapping[str, Any]) -> Order:
             raise ValueError(f"amount {text!r} has more digits than {currency} has")
         return int(minor)
 
+    fees = [amount(fee["total"]) for fee in values.get("fee_lines") or []]
     status = STATUSES.get(str(values["status"]), "on-hold")  # A status of some plugin's own: not paid, not done.
     return Order(
         key=str(values["id"]),
@@ -138,11 +139,13 @@ def _order(values: Mapping[str, Any]) -> Order:
         shipping_to=_address(values.get("shipping")),
         lines=tuple(_line(line, amount) for line in values["line_items"]),
         shipping=amount(values["shipping_total"]),
-        fees=sum(amount(fee["total"]) for fee in values.get("fee_lines") or []),
+        fees=sum(fee for fee in fees if fee > 0),
+        discount=-sum(fee for fee in fees if fee < 0),  # Many shops' way of a discount on the whole order.
         taxes=tuple(
             TaxLine(
                 name=str(tax.get("rate_code") or tax.get("label") or ""),
                 tax=amount(tax["tax_total"]) + amount(tax["shipping_tax_total"]),
+                taxable=_taxable(values, tax.get("rate_id"), amount),
             )
             for tax in values.get("tax_lines") or []
         ),
@@ -155,6 +158,15 @@ def _order(values: Mapping[str, Any]) -> Order:
         payment_method=str(values.get("payment_method") or ""),
         placed_at=placed_at,
     )
+
+
+def _taxable(values: Mapping[str, Any], rate_id: Any, amount: Callable[[Any], int]) -> int | None:
+    """Give what a tax was charged on: the parts of the order that name its rate; None where no part does."""
+    parts = [one for kind in ("line_items", "shipping_lines", "fee_lines") for one in values.get(kind) or []]
+    taxed = [
+        one for one in parts if any(tax.get("id") == rate_id and tax.get("total") for tax in one.get("taxes") or [])
+    ]
+    return sum(amount(one["total"]) for one in taxed) if taxed else None
 
 
 def _line(line: Mapping[str, Any], amount: Callable[[Any], int]) -> OrderLine:
