@@ -116,7 +116,7 @@ line = _table(
 payment = _table(
     "PS_DOC_PMT",
     {"DOC_ID": BigInteger(), "PMT_SEQ_NO": Integer()},
-    {"PAY_COD": String(10), "PAY_COD_TYP": FLAG, "AMT": MONEY, "FINAL_PMT": FLAG},
+    {"PAY_COD": String(10), "PAY_COD_TYP": FLAG, "AMT": MONEY, "FINAL_PMT": FLAG, "CARD_NO": String(20)},
 )
 tax = _table(
     "PS_DOC_TAX",

@@ -425,3 +425,19 @@ def test_a_merge_is_refused_while_one_is_flagged_and_adds_up_what_both_had(shop:
     shop.books.merge(gone, stays)
     numbers = {one["CUST_NO"]: one["LOY_PTS_BAL"] for one in shop.books.state()["customers"]}
     assert (gone in numbers, numbers[stays]) == (False, 50)
+
+
+def test_fees_and_gift_cards_stand_in_the_document_as_they_were_ordered(shop: Shop) -> None:  # order-E.8, E.10
+    marker = a_marker()
+    payments = (
+        DocumentPayment(pay_code="GIFT", amount=620, captured=True, card_no="4711"),
+        DocumentPayment(pay_code="CARD", amount=1850, captured=True),
+    )
+    outcome = apply(shop.target(), order(marker, fee_charge_no="2", fees=350, total=2470, payments=payments))
+    assert (outcome.result, outcome.message) == ("applied", "")
+    (document,) = [one for one in shop.books.state()["documents"] if one["DOC_ID"] == int(outcome.remote["doc_id"])]
+    assert [(one["MISC_CHRG_NO"], one["MISC_AMT"]) for one in document["misc"]] == [("1", 5.0), ("2", 3.5)]
+    assert [(one["PAY_COD"], one["AMT"], one["CARD_NO"]) for one in document["payments"]] == [
+        ("GIFT", 6.2, "4711"),
+        ("CARD", 18.5, None),
+    ]
