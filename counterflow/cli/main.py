@@ -90,9 +90,10 @@ def _known(config: Config, system: str) -> Config:
     return config
 
 
-from counterflow.cli import doctor, matches, people, sandbox_commands, steer  # noqa: E402 - they add their commands to `app`
+from counterflow.cli import doctor, matches, order, people, sandbox_commands, steer  # noqa: E402 - they add their commands to `app`
 
 steer.add_to(app)
+order.add_to(app)
 people.add_to(app)
 matches.add_to(app)
 sandbox_commands.add_to(app)

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from counterflow.cli.order import way_of
+from counterflow.state.database import begin
 from schemas.commands import Command
 from tests.flows import builders as b
 from tests.flows.builders import Row
@@ -247,3 +249,30 @@ def test_a_store_that_left_the_shops_file_is_left_alone(pipeline: Pipeline) -> N
     pipeline.batches = pipeline.worker()
     pipeline.take(pipeline.here("IM_ITEM", b.item("JUG")), pipeline.here("IM_INV", b.stock("MUG", 3)))
     assert (pipeline.state_of("south/1"), pipeline.offered()) == (None, {"north": 3, "south": 10})
+
+
+def test_one_orders_whole_way_can_be_shown(pipeline: Pipeline) -> None:
+    pipeline.master(on=True)
+    pipeline.take(
+        pipeline.here("AR_CUST", b.customer("C-1", "ana@example.com")),
+        pipeline.here("IM_ITEM", b.item("MUG")),
+        pipeline.here("IM_INV", b.stock("MUG", 10)),
+    )
+    (went, *_) = pipeline.take(pipeline.there("north", "orders", b.order(7, "ana@example.com", b.line("MUG", 2))))
+    pipeline.take(pipeline.answer(went, "applied", doc_id="500", cust_no="C-1"))
+    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-7", "C-1")))
+    with begin(pipeline.engine) as connection:
+        way, none = way_of(connection, "north", "7"), way_of(connection, "north", "8")
+    assert none is None
+    assert way is not None
+    assert (way["order"], way["document"], way["waits_for_a_person"]) == ("north/7", "done", [])
+    assert {"what": "MUG", "store": "10.00", "document": "10.00"} in way["lines"]
+    said = [(one["where"], one["what"]) for one in way["steps"]]
+    for step in (
+        ("north", "placed as number 7"),
+        ("known", "customer C-1, by e-mail"),
+        ("known", "document 500, by created"),
+        ("counterpoint", "document 500 is open"),
+    ):
+        assert step in said
+    assert [one["at"] for one in way["steps"]] == sorted(one["at"] for one in way["steps"])
