@@ -22,7 +22,7 @@ from counterflow.systems.counterpoint.dialects import app_lock
 from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer, PlaceDocument, SetStock
 from schemas.names import COUNTERPOINT
 from schemas.outcomes import Outcome
-from schemas.profiles import of_profile, unlike
+from schemas.profiles import moved, of_profile, unlike
 from schemas.records import Customer
 
 AT_ONCE = 4  # Commands carried out side by side; a shop's server is a small one.
@@ -129,7 +129,7 @@ class CounterpointTarget:
             names = of_profile(wanted.fields)
             if not unlike(wanted.fields, record, names):
                 return "already", record, {}
-            if unlike(wanted.decided_on, record, names):
+            if moved(wanted.fields, wanted.decided_on, record):
                 return "differs", record, {}
             fields = write.customer_changes(wanted.fields, row)
             self._client.change_customer(wanted.remote_id, fields)

@@ -13,7 +13,7 @@ from counterflow.errors import Held, Rejected
 from counterflow.systems.woocommerce import read, write
 from counterflow.systems.woocommerce.client import WooClient
 from schemas.commands import ChangeCustomer, CreateAccount, CreateCustomer, Profile
-from schemas.profiles import Value, as_profile, is_empty, of_profile, unlike
+from schemas.profiles import Value, as_profile, is_empty, moved, of_profile, unlike
 from schemas.records import Customer, Postal
 
 Row = Mapping[str, Any]
@@ -50,7 +50,7 @@ class StoreCustomers:
         names = of_profile(wanted.fields)
         if not unlike(wanted.fields, record, names):
             return Done(result="already", record=record)
-        changed = unlike(wanted.decided_on, record, [name for name in names if name != "pos_id"])
+        changed = moved(wanted.fields, wanted.decided_on, record)
         if changed:
             return Done(result="differs", message=f"changed there meanwhile: {', '.join(changed)}", record=record)
         return self._change(wanted.remote_id, wanted.fields)

@@ -242,7 +242,9 @@ def _want(
     """Want a system to show what is agreed; gives its side with what is on its way now."""
     row = (kept.system, PROFILES, kept.key)
     is_unmarked = _is_unmarked(state, kept, pos_id)
-    shown = {name: side.seen[name].value for name in values if name in side.seen}
+    # All that it showed, not only what is to be written: our writing moves the record's one date, and an edit of
+    # another field that nobody had seen before would seem to be as young as that.
+    shown = {name: one.value for name, one in side.seen.items()}
     body = ChangeCustomer(
         remote_id=kept.key,
         fields=_profile(state, kept.system, values, pos_id=pos_id if is_unmarked else None),

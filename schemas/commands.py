@@ -61,7 +61,7 @@ class ChangeCustomer(_Body, frozen=True, kw_only=True, tag="change_customer"):
 
     remote_id: str
     fields: Profile
-    decided_on: Profile  # What the target had in these fields when it was decided.
+    decided_on: Profile  # What the target was seen to have when it was decided, in every field that it keeps.
 
 
 class CreateAccount(_Body, frozen=True, kw_only=True, tag="create_account"):

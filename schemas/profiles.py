@@ -53,6 +53,12 @@ def unlike(profile: Profile, customer: Customer, names: Iterable[str]) -> list[s
     return [name for name in names if not same(name, said.get(name, ""), shown.get(name, ""))]
 
 
+def moved(fields: Profile, decided_on: Profile, customer: Customer) -> list[str]:
+    """Name the fields in which a customer is not as he was when it was decided that he shall have `fields`."""
+    names = {*of_profile(fields), *of_profile(decided_on)} - {"pos_id"}  # Ours alone: nobody decides on that.
+    return unlike(decided_on, customer, sorted(names))
+
+
 def same(name: str, one: Value, other: Value) -> bool:
     """Say whether two values of a field mean the same, without regard to how they are written."""
     return _plain(name, one) == _plain(name, other)

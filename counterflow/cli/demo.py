@@ -24,7 +24,7 @@ from sandbox.truth import Flow, Truth
 CALM_S, CALM_PER_S = 40.0, 10.0
 CALM_DELAY_S = 0.05  # Stores answer in 50 ms.
 STORM_PER_S = 4.0
-QUIET_S = 8.0  # Longer than a store's poll: what a lost web hook named was found meanwhile, but for customers.
+QUIET_S = 8.0  # Longer than a store's poll; customers whose web hook was lost are found by a sweep, or the next one.
 SETTLE_S_MAX = 150.0
 GOALS = {"stock -> store": ("p95_s", 1.0), "order -> document": ("p95_s", 2.0)}
 console = Console(stderr=True)
@@ -59,7 +59,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         play(day, seconds=storm_s, per_second=STORM_PER_S, storm=storm, seed=seed)
         life.finish()
         _say("waiting until nothing is left to do")
-        _settle(made, pipeline, remote, quiet_s=SWEEP_S + QUIET_S)
+        _settle(made, pipeline, remote, quiet_s=2 * SWEEP_S + QUIET_S)
         states = {name: remote.state(name) for name in ("counterpoint", *remote.stores)}
         journal = remote.journal()
         truth = Truth(journal, states, made.sites(), shop, life.merged)

@@ -94,6 +94,16 @@ def test_what_somebody_changed_meanwhile_is_told_and_not_written(shop: Shop) -> 
     assert "0100" not in outcome.message
 
 
+def test_an_unseen_edit_of_another_field_is_told_before_our_own_date_covers_it(shop: Shop) -> None:
+    row = shop.account()
+    seen = Profile(phone="212-555-0100", last_name="Adler")
+    customers.update(shop.alone.store, row["id"], {"last_name": "Berg"}, actor="shopper")
+    outcome = shop.change(row, Profile(phone="212-555-0199"), seen)
+    assert (outcome.result, outcome.message) == ("differs", "changed there meanwhile: last_name")
+    assert outcome.record is not None
+    assert (outcome.record.last_name, row["billing"]["phone"]) == ("Berg", "212-555-0100")
+
+
 def test_a_look_writes_nothing_and_says_what_is_there(shop: Shop) -> None:
     outcome = shop.change(shop.account(), Profile(), Profile())
     assert (outcome.result, outcome.record is not None) == ("already", True)

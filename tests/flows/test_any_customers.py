@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from counterflow.systems.registry import READERS
 from processors.rules.qualification import Terms
 from schemas.commands import ChangeCustomer, Command, CreateAccount
-from schemas.profiles import of_profile, unlike
+from schemas.profiles import moved, of_profile, unlike
 from schemas.records import Customer
 from tests.flows import builders as b
 from tests.flows.builders import Row
@@ -119,7 +119,7 @@ class World:
                 record, names = self.record(command.system, key), of_profile(fields)
                 if not unlike(fields, record, names):
                     return "already", {}, record
-                if unlike(decided_on, record, [name for name in names if name != "pos_id"]):
+                if moved(fields, decided_on, record):
                     return "differs", {}, record
                 self._write(command.system, key, of_profile(fields))
                 self.read(command.system, key)
