@@ -131,11 +131,15 @@ def take_answer(outcome: Outcome, state: State) -> None:
     if record is None:  # Refused: nothing is on its way any more.
         profiles.keep(state.connection, [replace(kept, pending="{}")])
         return
-    shown = _shown(state, outcome.system, record)
+    shown, position = _shown(state, outcome.system, record), _position(outcome.applied_at)
     side = sightings.answer(_side(kept), shown, record.changed_at or outcome.applied_at)
-    position = max(kept.position, _position(outcome.applied_at))
-    after = replace(kept, seen=_text(side.seen), pending="{}", position=position, body=record)
-    profiles.keep(state.connection, [after])
+    if position < kept.position:  # Somebody's later edit was read meanwhile: the answer is older than what we know.
+        if side.seen != _side(kept).seen:
+            state.unsure.add((outcome.system, outcome.key))
+        profiles.keep(state.connection, [replace(kept, pending="{}")])
+    else:
+        after = replace(kept, seen=_text(side.seen), pending="{}", position=position, body=record)
+        profiles.keep(state.connection, [after])
     state.fresh.add((outcome.system, outcome.key))
     who = links.find(state.connection, "customer", outcome.system, outcome.key)
     if who is not None:

@@ -130,6 +130,22 @@ def test_a_change_on_the_web_goes_to_the_point_of_sale_and_comes_back_in_silence
     assert pipeline.take(pipeline.here("AR_CUST", row, position=2_000_000_000_000)) == []
 
 
+@pytest.mark.parametrize("is_together", [True, False])
+def test_an_answer_that_comes_after_a_later_edit_was_read_does_not_undo_it(
+    pipeline: Pipeline, is_together: bool
+) -> None:
+    both(pipeline)
+    (went,) = pipeline.take(pipeline.here("AR_CUST", person(PHONE_1="212 555 0111", at=LATER)))
+    edited = b.account(7, "ana@example.com", phone="2125550122", meta=MARK, at=LATEST)
+    written = shown("north", b.account(7, "ana@example.com", phone="212 555 0111", meta=MARK, at=LATER))
+    reading = pipeline.there("north", "customers", edited, position=2_000_000_000_000)
+    answer = pipeline.answer(went, "applied", record=written)
+    out = pipeline.take(reading, answer) if is_together else pipeline.take(reading) + pipeline.take(answer)
+    assert changes(out)[("counterpoint", "C-1")] == {"phone": "2125550122"}
+    ((seen,),) = pipeline.rows("SELECT seen FROM profile WHERE system = 'north'")
+    assert '"2125550122"' in seen
+
+
 def test_both_changed_the_more_recent_wins_and_the_loser_is_in_the_log(pipeline: Pipeline) -> None:  # req-C7
     both(pipeline)
     went = pipeline.take(
