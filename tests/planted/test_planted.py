@@ -1,4 +1,4 @@
-"""Eleven bugs, planted one at a time into a copy of the tree: for each of them some test must fail."""
+"""Twelve bugs, planted one at a time into a copy of the tree: for each of them some test must fail."""
 
 import shutil
 import subprocess
@@ -25,6 +25,9 @@ BUGS = {
     ),
     "told-before-read-whole": (
         "tests/flows/test_customer_flow.py::test_no_account_is_told_by_customers_who_are_not_read_whole"
+    ),
+    "answer-undoes-a-later-edit": (
+        "tests/flows/test_customer_flow.py::test_an_answer_that_comes_after_a_later_edit_was_read_does_not_undo_it"
     ),
     "each-share-rounded-alone": (
         "tests/rules/test_shares.py::test_a_discount_is_spread_exactly_and_no_line_falls_below_zero"
