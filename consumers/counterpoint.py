@@ -8,6 +8,7 @@ for as long as an unanswered request may still take effect (order-E.1).
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -19,7 +20,15 @@ from counterflow.errors import Broken, Held, Rejected, Transient
 from counterflow.systems.counterpoint import read, sql, write
 from counterflow.systems.counterpoint.client import CounterpointClient
 from counterflow.systems.counterpoint.dialects import app_lock
-from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer, PlaceDocument, SetStock
+from schemas.commands import (
+    ChangeCustomer,
+    Command,
+    CreateAccount,
+    CreateCustomer,
+    FindDocument,
+    PlaceDocument,
+    SetStock,
+)
 from schemas.names import COUNTERPOINT
 from schemas.outcomes import Outcome
 from schemas.profiles import moved, of_profile, unlike
@@ -27,6 +36,16 @@ from schemas.records import Customer
 
 AT_ONCE = 4  # Commands carried out side by side; a shop's server is a small one.
 Remote = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What became of one command."""
+
+    result: str
+    remote: Remote = field(default_factory=dict)
+    record: Customer | None = None
+    exchange: Mapping[str, Any] = field(default_factory=dict)
 
 
 class CounterpointTarget:
@@ -57,41 +76,46 @@ class CounterpointTarget:
 
     def _apply(self, command: Command) -> Outcome:
         begun = self._clock.monotonic()
-        remote: Remote = {}
-        record: Customer | None = None
-        exchange: dict[str, Any] = {}
+        done, message = Done(result=""), ""
         try:
-            match command.body:
-                case CreateCustomer():
-                    result, remote, exchange = self._have_customer(command.body)
-                case ChangeCustomer():
-                    result, record, exchange = self._change_customer(command.body)
-                case PlaceDocument():
-                    result, remote, exchange = self._have_document(command.body)
-                case SetStock() | CreateAccount():
-                    raise Rejected(f"Counterpoint cannot do {command.task}")
-            message = ""
+            done = self._do(command)
         except Held as error:
-            result, message = "held", str(error)
+            done, message = Done(result="held"), str(error)
         except Rejected as error:
-            result, message = "rejected", str(error)
+            done, message = Done(result="rejected"), str(error)
         except Transient as error:
-            result, message = "waiting", str(error)
+            done, message = Done(result="waiting"), str(error)
         return Outcome(
             system=command.system,
             task=command.task,
             key=command.key,
             version=command.version,
             hash=command.hash,
-            result=result,  # type: ignore[arg-type]
+            result=done.result,  # type: ignore[arg-type]
             message=message,
-            remote=remote,
-            record=record,
-            request=_raw(exchange.get("request")),
-            response=_raw(exchange.get("response")),
+            remote=done.remote,
+            record=done.record,
+            request=_raw(done.exchange.get("request")),
+            response=_raw(done.exchange.get("response")),
             took_s=round(self._clock.monotonic() - begun, 3),
             applied_at=self._clock.now(),
         )
+
+    def _do(self, command: Command) -> Done:
+        match command.body:
+            case CreateCustomer():
+                result, remote, exchange = self._have_customer(command.body)
+                return Done(result=result, remote=remote, exchange=exchange)
+            case ChangeCustomer():
+                result, record, exchange = self._change_customer(command.body)
+                return Done(result=result, record=record, exchange=exchange)
+            case PlaceDocument():
+                result, remote, exchange = self._have_document(command.body)
+                return Done(result=result, remote=remote, exchange=exchange)
+            case FindDocument():
+                return Done(result="already", remote=self._where(command.body))
+            case SetStock() | CreateAccount():
+                raise Rejected(f"Counterpoint cannot do {command.task}")
 
     def _have_customer(self, wanted: CreateCustomer) -> tuple[str, Remote, dict[str, Any]]:
         """Find the customer with this e-mail, or create one, with nobody else between the two."""
@@ -191,6 +215,20 @@ class CounterpointTarget:
             raise
         if different:
             raise Held(f"document {remote['doc_id']} is not what the order says: " + "; ".join(different))
+
+    def _where(self, wanted: FindDocument) -> Remote:
+        """Say where a document stands: open, posted, or gone, which is to say voided."""
+        with sql.reading(self._engine, snapshot=False) as connection:
+            tables = sql.document_tables(connection)
+            if sql.PS_ORD_HIST not in tables:
+                raise Held(f"document {wanted.doc_id} has left the open ones; the table of posted orders is not known")
+            open_ones = sql.documents_with_marker(connection, wanted.marker, [sql.PS_DOC_HDR])
+            # The open ones were read first: a document that is posted meanwhile is found among the others.
+            posted = sql.documents_with_marker(connection, wanted.marker, [sql.PS_ORD_HIST])
+        for fate, found in (("open", open_ones), ("posted", posted)):
+            if wanted.doc_id in {str(doc_id) for doc_id, _, _ in found}:
+                return {"doc_id": wanted.doc_id, "fate": fate}
+        return {"doc_id": wanted.doc_id, "fate": "gone"}
 
     def _find(self, connection: Connection, wanted: PlaceDocument) -> Remote:
         """Look for our marker in open and posted documents; a paid order has a deposit ticket beside it."""

@@ -5,15 +5,19 @@ A document with our marker is the truth about its order, however our own answer 
 
 from collections.abc import Iterable
 
-from counterflow.state import links, records, reservations
+from counterflow.state import links, records, reservations, wanted
 from counterflow.state.records import Seen
+from counterflow.state.wanted import Want
 from processors import customers
-from processors.rules.documents import read_marker
+from processors.rules.documents import marker_of, read_marker
 from processors.shop import State
+from schemas.commands import FindDocument
 from schemas.names import COUNTERPOINT, OurId
+from schemas.outcomes import Outcome
 from schemas.records import Document, Order
 
 ORDER_TYPE = "O"
+DOCUMENTS = "documents"  # The task: looking up what has left the open ones.
 
 
 def take(batch: Iterable[Seen], state: State) -> None:
@@ -70,6 +74,21 @@ def _left(state: State, doc_id: str, position: int) -> None:
         state.items |= set(reservations.document_seen(state.connection, store, order_id, position, ""))
     else:
         state.items |= set(reservations.end(state.connection, store, order_id, "released"))
+    if store in state.shop.prefixes:
+        look = FindDocument(marker=marker_of(state.shop.prefixes[store], order_id), doc_id=doc_id)
+        want = Want(system=COUNTERPOINT, task=DOCUMENTS, key=f"{ours}/{doc_id}", body=look)
+        wanted.want(state.connection, [want], at=state.now)
+
+
+def take_answer(outcome: Outcome, state: State) -> None:
+    """Enter where a document stands that had left the open ones: only now does its leaving mean anything."""
+    doc_id, what = outcome.remote.get("doc_id"), outcome.remote.get("fate")
+    ours = None if doc_id is None else links.find(state.connection, "order", COUNTERPOINT, doc_id)
+    if doc_id is None or ours is None or what not in {"posted", "gone"}:
+        return
+    links.make(state.connection, "fate", COUNTERPOINT, doc_id, ours, what)
+    store, _, order_id = ours.partition("/")
+    state.orders.add((store, order_id))
 
 
 def answered(state: State, doc_id: str) -> None:

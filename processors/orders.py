@@ -54,8 +54,23 @@ def _decide(state: State, store: str, order_id: str) -> None:
         state.settle("order-cancelled", row[2])
         standing = wanted.rows(state.connection, [row]).get(row)
         _reserve(state, store, order, standing)
+        if standing is not None and standing.state == "done":
+            _watch_void(state, store, order)
         if documents.is_due(order, site.when):
             _want(state, site, order, row, standing)
+
+
+def _watch_void(state: State, store: str, order: Order) -> None:
+    """Find an order whose document staff voided while the store still has it: for a person."""
+    name, document = f"{store}/{order.key}", links.find(state.connection, "order", store, order.key)
+    if document and links.fate(state.connection, document) == "gone":
+        marker = documents.marker_of(state.shop.prefixes[store], order.key)
+        message = (
+            f"document {marker} was voided in Counterpoint, and the order is {order.status} in the store: cancel it"
+        )
+        state.ask("order-voided", name, f"{message} there, or enter it by hand", {"marker": marker})
+    else:
+        state.settle("order-voided", name)
 
 
 def _is_from_before(state: State, store: str, placed_at: datetime) -> bool:
@@ -79,10 +94,20 @@ def _give_up(state: State, row: Row, why: str) -> None:
     """
     store, _, order_id = row[2].partition("/")
     standing = wanted.rows(state.connection, [row]).get(row)
-    has_document = links.find(state.connection, "order", store, order_id) is not None
-    if has_document or (standing is not None and standing.state in {"sent", "done", "held"}):
+    state.settle("order-voided", row[2])
+    document = links.find(state.connection, "order", store, order_id)
+    fate = links.fate(state.connection, document) if document else None
+    if fate == "gone":  # As it was asked for.
+        state.items |= set(reservations.end(state.connection, store, order_id, reservations.CANCELLED))
+        state.settle("order-cancelled", row[2])
+        return
+    if document or (standing is not None and standing.state in {"sent", "done", "held"}):
         marker = documents.marker_of(state.shop.prefixes[store], order_id)
-        message = f"{why}; its document {marker} stands in Counterpoint: cancel it there, and give the deposit back"
+        message = f"{why}; its document {marker} stands in Counterpoint: void it there, and give the deposit back"
+        if fate == "posted":
+            message = (
+                f"{why}; its document {marker} was posted in Counterpoint: enter a return, and give the money back"
+            )
         state.ask("order-cancelled", row[2], message, {"marker": marker})
         return
     if standing is not None and not _was_dropped(standing):

@@ -54,6 +54,8 @@ def _follow(outcome: Outcome, state: State) -> None:
         state.settle("refused", key)
     if outcome.task == ORDERS:
         _follow_order(outcome, state)
+    elif outcome.task == documents.DOCUMENTS:
+        documents.take_answer(outcome, state)
     elif outcome.task == profiles.PROFILES:
         profiles.take_answer(outcome, state)
     elif outcome.task == CUSTOMERS:

@@ -46,6 +46,9 @@ class Day:
     life: Life | None = None  # What happens to profiles beside the orders; None: nothing.
     people: list[Person] = field(default_factory=list)
     waiting: list[tuple[str, int]] = field(default_factory=list)  # Orders that are not paid yet.
+    prefixes: dict[str, str] = field(default_factory=dict)  # What each store's documents carry before the order's id.
+    placed: list[tuple[str, int]] = field(default_factory=list)  # Orders that were paid.
+    cancelled: list[tuple[str, int]] = field(default_factory=list)  # Of those, whose document staff must void.
     made: int = 0
     born: int = 0  # People who were not known before.
 
@@ -73,6 +76,8 @@ class Day:
             (self.settle_unpaid, 6),
             (self.change_email, 3),
             (self.odd_order, 4),
+            (self.cancel, 4),
+            (self.void, 4),
         ]
         work = self.dice.choices([one for one, _ in kinds], [weight for _, weight in kinds])[0]
         work()
@@ -117,6 +122,30 @@ class Day:
             store, number = self.waiting.pop(self.dice.randrange(len(self.waiting)))
             status = self.dice.choice(["processing", "processing", "cancelled"])
             self.remote.post(store, f"orders/{number}/status", status=status)
+
+    def cancel(self) -> None:
+        """Cancel an order that was paid: by now its document is there, on its way, or never comes."""
+        if self.placed:
+            store, number = self.placed.pop(self.dice.randrange(len(self.placed)))
+            self.remote.post(store, f"orders/{number}/status", status="cancelled").raise_for_status()
+            self.cancelled.append((store, number))
+
+    def void(self) -> None:
+        """Let staff void the document of a cancelled order, as they are asked to, if it is there."""
+        if self.cancelled:
+            store, number = self.cancelled[0]
+            answer = self.remote.post("counterpoint", f"documents/{self.prefixes[store]}{number}/void")
+            if answer.status_code != 404:  # Not there yet, or never: it stays until the evening.
+                answer.raise_for_status()
+                self.cancelled.pop(0)
+
+    def finish(self) -> None:
+        """Void the documents of cancelled orders that are still there."""
+        for store, number in self.cancelled:
+            answer = self.remote.post("counterpoint", f"documents/{self.prefixes[store]}{number}/void")
+            if answer.status_code != 404:
+                answer.raise_for_status()
+        self.cancelled = []
 
     def change_email(self) -> None:
         """Let somebody change the e-mail of an account he has ordered with, and order again with it."""
@@ -174,10 +203,12 @@ class Day:
         if answer.status_code != 201:
             return None
         made = answer.json()
+        becomes_document = made["status"] == "processing" and body["expect"] == "document" == (body | more)["expect"]
         if made["customer_id"]:
             person.accounts[store] = made["customer_id"]
-            if made["status"] == "processing" and body["expect"] == "document" == (body | more)["expect"]:
-                person.paid.add(store)
+        if becomes_document:
+            self.placed.append((store, int(made["id"])))
+            person.paid |= {store} if made["customer_id"] else set()
         return int(made["id"])
 
     def _person(self) -> Person:

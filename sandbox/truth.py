@@ -36,6 +36,7 @@ class WebOrder:
     paid_at: float | None
     taken_at: float | None
     freed_at: float | None = None
+    is_cancelled: bool = False  # Then it must have no document at the end of the day.
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ class Truth:
 
     def _orders(self) -> list[WebOrder]:
         found: dict[tuple[str, str], WebOrder] = {}
+        cancelled: dict[tuple[str, str], float] = {}
         for entry in self._journal:
             key = (entry["system"], entry["key"])
             if entry["kind"] == "order":
@@ -93,7 +95,19 @@ class Truth:
                 _take_status(found[key], entry["data"]["status"], entry["at"])
             elif entry["kind"] == "order-status" and key in found:
                 _take_status(found[key], entry["data"]["status"], entry["at"])
+                cancelled |= {key: entry["at"]} if entry["data"]["status"] == "cancelled" else {}
+        self._free(found, cancelled)
         return list(found.values())
+
+    def _free(self, found: Mapping[tuple[str, str], WebOrder], cancelled: Mapping[tuple[str, str], float]) -> None:
+        """Note since when what a cancelled order took is free: since its document was voided, or never placed."""
+        placed = {entry["data"]["CUST_PO_NO"] for entry in self._journal if entry["kind"] == "document"}
+        voided = {entry["data"]["marker"]: entry["at"] for entry in self._journal if entry["kind"] == "void"}
+        for key, at in cancelled.items():
+            marker, order = self._sites[key[0]].prefix + key[1], found[key]
+            order.is_cancelled = True
+            if order.taken_at is not None:
+                order.freed_at = voided.get(marker) if marker in placed else order.freed_at or at
 
     def check_orders(self, since: float, until: float) -> Flow:
         """Check each paid order of a time against the documents, and measure how late each was."""
@@ -112,7 +126,9 @@ class Truth:
             if not since <= moment < until:
                 continue
             marker = self._sites[order.store].prefix + order.order_id
-            wanted = order.entry["data"]["expect"] == "document" and order.paid_at is not None
+            wanted = (
+                order.entry["data"]["expect"] == "document" and order.paid_at is not None and not order.is_cancelled
+            )
             there = documents.get(marker, [])
             if wanted:
                 flow.changes += 1

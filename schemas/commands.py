@@ -126,7 +126,14 @@ class PlaceDocument(_Body, frozen=True, kw_only=True, tag="place_document"):
     fees: int = 0  # Under `fee_charge_no`.
 
 
-Body = SetStock | CreateCustomer | ChangeCustomer | CreateAccount | PlaceDocument
+class FindDocument(_Body, frozen=True, kw_only=True, tag="find_document"):
+    """Say where a document stands that has left the open ones: among the posted ones, or nowhere. Writes nothing."""
+
+    marker: str
+    doc_id: str
+
+
+Body = SetStock | CreateCustomer | ChangeCustomer | CreateAccount | PlaceDocument | FindDocument
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -42,7 +42,8 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         _settle(made, pipeline, remote)
         life = Life(remote, shop, random.Random(f"life {seed}"))
         life.open()
-        day = Day(remote, shop, random.Random(seed), life)
+        prefixes = {name: site.prefix for name, site in made.sites().items()}
+        day = Day(remote, shop, random.Random(seed), life, prefixes=prefixes)
         day.open()
         for store in remote.stores:
             remote.faults(store, delay_s=CALM_DELAY_S)
@@ -58,6 +59,8 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         _say(f"the rest of the day: {storm_s:.0f} s at {STORM_PER_S:.0f} changes a second, and things break")
         play(day, seconds=storm_s, per_second=STORM_PER_S, storm=storm, seed=seed)
         life.finish()
+        _settle(made, pipeline, remote, quiet_s=1.0)
+        day.finish()
         _say("waiting until nothing is left to do")
         _settle(made, pipeline, remote, quiet_s=2 * SWEEP_S + QUIET_S)
         states = {name: remote.state(name) for name in ("counterpoint", *remote.stores)}

@@ -33,7 +33,7 @@ _QUERIES = {
         SELECT one.entity, one.system, one.remote_id, min(other.system || '/' || other.remote_id)
         FROM link AS one JOIN link AS other ON other.entity = one.entity AND other.our_id = one.our_id
           AND other.system <> 'email'
-        WHERE one.system <> 'email' AND one.entity <> 'buyer' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""",
+        WHERE one.system <> 'email' AND one.entity NOT IN ('buyer', 'fate') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""",
     "buyer": """
         SELECT buyer.system, buyer.remote_id, min(customer.remote_id) FROM link AS buyer
         JOIN link AS customer ON customer.entity = 'customer' AND customer.system = 'counterpoint'

@@ -76,6 +76,19 @@ def unite(connection: Connection, gone: OurId, stays: OurId) -> None:
     connection.execute(update(link).where(link.c.our_id == gone).values(our_id=stays))
 
 
+def fate(connection: Connection, our_id: OurId) -> str | None:
+    """Give what became of an order's documents: "posted" or "gone"; None while one of them is open, or not looked up.
+
+    A document's fate is a link of its own kind, and says it in `how`.
+    """
+    mine = (link.c.system == "counterpoint") & (link.c.our_id == our_id)
+    documents = set(connection.execute(select(link.c.remote_id).where(mine, link.c.entity == "order")).scalars())
+    fates = {row.remote_id: row.how for row in connection.execute(select(link).where(mine, link.c.entity == "fate"))}
+    if not documents or documents - fates.keys():
+        return None
+    return "posted" if "posted" in fates.values() else "gone"
+
+
 def orders_of(connection: Connection, our_id: OurId) -> list[tuple[str, str]]:
     """Give the web orders of a customer: (store, order id)."""
     query = select(link.c.system, link.c.remote_id).where(link.c.entity == "buyer", link.c.our_id == our_id)

@@ -63,7 +63,7 @@ record = Table(
 link = Table(
     "link",
     metadata,
-    Column("entity", Text, primary_key=True),  # "customer", "buyer" (whose order), "order" (its document).
+    Column("entity", Text, primary_key=True),  # "customer", "buyer" (whose order), "order" (its document), "fate".
     Column("system", Text, primary_key=True),
     Column("remote_id", Text, primary_key=True),
     Column("our_id", Text, nullable=False),

@@ -53,6 +53,7 @@ def routes(books: Books, switches: Switches) -> list[Route]:
         route("customers/{no}", "DELETE", _delete_customer),
         route("merges", "POST", _merge),
         route("documents/{doc_id:int}/post", "POST", _post),
+        route("documents/{marker}/void", "POST", _void),
         Route(CONTROL + "state", state),
         Route(CONTROL, show),
     ]
@@ -94,6 +95,10 @@ def _merge(books: Books, _params: Any, given: dict[str, Any]) -> None:
     books.merge(gone, stays)
     if flagged:
         books.change_customer(stays, {"IS_ECOMM_CUST": "Y"}, actor="staff")
+
+
+def _void(books: Books, params: Any, _given: dict[str, Any]) -> dict[str, Any]:
+    return {"doc_id": books.void_document(str(params["marker"]))}
 
 
 def _post(books: Books, params: Any, _given: dict[str, Any]) -> None:

@@ -34,6 +34,7 @@ from schemas.commands import (
     DocumentLine,
     DocumentPayment,
     DocumentTax,
+    FindDocument,
     PlaceDocument,
     Profile,
     SetStock,
@@ -441,3 +442,37 @@ def test_fees_and_gift_cards_stand_in_the_document_as_they_were_ordered(shop: Sh
         ("GIFT", 6.2, "4711"),
         ("CARD", 18.5, None),
     ]
+
+
+def where(shop: Shop, marker: str, doc_id: str) -> tuple[str, str]:
+    outcome = apply(shop.target(), FindDocument(marker=marker, doc_id=doc_id))
+    return outcome.result, outcome.remote.get("fate", "")
+
+
+def test_a_document_is_open_posted_or_gone(shop: Shop) -> None:
+    first, second = a_marker(), a_marker()
+    doc_id, other = (apply(shop.target(), order(marker)).remote["doc_id"] for marker in (first, second))
+    assert where(shop, first, doc_id) == ("already", "open")
+    shop.books.post_document(int(doc_id))
+    assert where(shop, first, doc_id) == ("already", "posted")
+    shop.books.void_document(second)
+    assert where(shop, second, other) == ("already", "gone")
+
+
+def test_a_void_frees_the_goods_and_takes_the_deposit_away(shop: Shop) -> None:
+    before, marker = shop.books.state()["inventory"]["ITM0001"], a_marker()
+    apply(shop.target(), order(marker))
+    assert shop.books.state()["inventory"]["ITM0001"] != before
+    shop.books.void_document(marker)
+    state = shop.books.state()
+    assert state["inventory"]["ITM0001"] == before
+    assert [one for one in state["documents"] if one["CUST_PO_NO"] == marker] == []
+    with pytest.raises(Refused, match="No open order"):
+        shop.books.void_document(marker)
+
+
+def test_where_the_posted_orders_are_not_known_nothing_is_said_to_be_gone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "document_tables", lambda _connection: [sql.PS_DOC_HDR])
+    assert where(shop, "N-1", "500") == ("held", "")

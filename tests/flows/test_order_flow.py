@@ -7,7 +7,7 @@ import pytest
 
 from counterflow.cli.order import way_of
 from counterflow.state.database import begin
-from schemas.commands import Command
+from schemas.commands import Command, FindDocument
 from tests.flows import builders as b
 from tests.flows.builders import Row
 from tests.flows.pipeline import Pipeline
@@ -166,6 +166,58 @@ def test_an_order_cancelled_after_its_document_is_a_question(pipeline: Pipeline)
     pipeline.take(pipeline.answer(placed, "applied", doc_id="500", cust_no="C-1"))
     pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", status="cancelled")))
     assert (pipeline.state_of("north/1"), list(pipeline.asked())) == ("done", ["order-cancelled:north/1"])
+
+
+def looked_up(pipeline: Pipeline, fate: str) -> list[Command]:
+    """Let a document leave the open ones, and be looked up."""
+    went = pipeline.take(pipeline.gone_here("PS_DOC_HDR", DOC_ID="500"))
+    (look,) = [one for one in went if one.task == "documents"]
+    assert look.body == FindDocument(marker="N-1", doc_id="500")
+    return pipeline.take(pipeline.answer(look, "already", doc_id="500", fate=fate))
+
+
+def placed_as_500(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    placed = first(pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com"))))
+    pipeline.take(pipeline.answer(placed, "applied", doc_id="500", cust_no="C-1"))
+    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1")))
+
+
+def cancelled() -> Row:
+    return b.order(1, "ana@example.com", status="cancelled")
+
+
+def test_a_cancelled_order_is_followed_until_its_document_is_seen_to_be_voided(
+    pipeline: Pipeline,
+) -> None:  # order-E.14
+    placed_as_500(pipeline)
+    pipeline.take(pipeline.there("north", "orders", cancelled()))
+    assert list(pipeline.asked()) == ["order-cancelled:north/1"]
+    looked_up(pipeline, "gone")
+    assert pipeline.asked() == {}
+    pipeline.take(pipeline.there("north", "orders", cancelled()))  # A replay asks nothing again.
+    assert pipeline.asked() == {}
+
+
+def test_a_cancelled_order_whose_document_was_posted_wants_a_return(pipeline: Pipeline) -> None:
+    placed_as_500(pipeline)
+    pipeline.take(pipeline.there("north", "orders", cancelled()))
+    looked_up(pipeline, "posted")
+    assert "enter a return" in pipeline.asked()["order-cancelled:north/1"]
+
+
+def test_a_document_that_was_posted_away_means_nothing_else(pipeline: Pipeline) -> None:
+    placed_as_500(pipeline)
+    assert sent(looked_up(pipeline, "posted")) == []
+    assert pipeline.asked() == {}
+
+
+def test_a_voided_document_of_an_order_that_stands_is_a_question_until_it_is_cancelled_too(pipeline: Pipeline) -> None:
+    placed_as_500(pipeline)
+    looked_up(pipeline, "gone")
+    assert list(pipeline.asked()) == ["order-voided:north/1"]
+    pipeline.take(pipeline.there("north", "orders", cancelled()))
+    assert pipeline.asked() == {}
 
 
 def test_an_order_cancelled_on_its_way_is_not_sent_again_when_it_did_not_work(pipeline: Pipeline) -> None:
