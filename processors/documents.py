@@ -10,13 +10,14 @@ from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
 from processors import customers
 from processors.rules.documents import marker_of, read_marker
+from processors.rules.refunds import read_return_marker
 from processors.shop import State
 from schemas.commands import FindDocument
 from schemas.names import COUNTERPOINT, OurId
 from schemas.outcomes import Outcome
 from schemas.records import Document, Order
 
-ORDER_TYPE = "O"
+ORDER_TYPE, TICKET_TYPE = "O", "T"
 DOCUMENTS = "documents"  # The task: looking up what has left the open ones.
 
 
@@ -24,6 +25,7 @@ def take(batch: Iterable[Seen], state: State) -> None:
     """Enter what each document says about its web order."""
     for seen in batch:
         if isinstance(seen.body, Document):
+            _note_return(seen.body, state)
             found = read_marker(seen.body.marker, state.shop.prefixes)
             # A clerk may type a purchase order's number that looks like ours: the store must be ours too.
             ours = found is not None and seen.body.store_no == state.shop.sites[found[0]].store
@@ -31,6 +33,17 @@ def take(batch: Iterable[Seen], state: State) -> None:
                 _enter(state, seen.body, seen.position, *found)
         else:
             _left(state, seen.key, seen.position)
+
+
+def _note_return(document: Document, state: State) -> None:
+    """Note the return ticket of a refund, which staff entered as they were asked to."""
+    named = read_return_marker(document.marker)
+    found = read_marker(named[0], state.shop.prefixes) if named else None
+    if named and found and document.doc_type == TICKET_TYPE:
+        store, order_id = found
+        name = f"{order_id}/R{named[1]}"
+        links.make(state.connection, "refund", store, name, OurId(f"{store}/{order_id}"), "document")
+        state.settle("order-refund", f"{store}/{name}")
 
 
 def _enter(state: State, document: Document, position: int, store: str, order_id: str) -> None:

@@ -10,7 +10,7 @@ from counterflow.state import links, records, reservations, reviews, steering, w
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
 from processors import customers, matches
-from processors.rules import documents
+from processors.rules import documents, refunds
 from processors.rules.blocking import person_of
 from processors.rules.documents import Hold, Site
 from processors.rules.identity import Facts, Found, Known, Match, New, Same, Unclear, match_buyer
@@ -56,6 +56,7 @@ def _decide(state: State, store: str, order_id: str) -> None:
         _reserve(state, store, order, standing)
         if standing is not None and standing.state == "done":
             _watch_void(state, store, order)
+            _watch_refunds(state, site, order, standing.body)
         if documents.is_due(order, site.when):
             _want(state, site, order, row, standing)
 
@@ -71,6 +72,22 @@ def _watch_void(state: State, store: str, order: Order) -> None:
         state.ask("order-voided", name, f"{message} there, or enter it by hand", {"marker": marker})
     else:
         state.settle("order-voided", name)
+
+
+def _watch_refunds(state: State, site: Site, order: Order, wanted_body: str) -> None:
+    """Ask staff for the return of each refund, until its ticket is seen (order-E.15)."""
+    body = msgspec.json.decode(wanted_body, type=PlaceDocument)
+    nets = {line.line_id: net for line, net in zip(order.lines, documents.nets(order), strict=True)}
+    for number in range(len(order.refunds)):
+        marker = refunds.return_marker(body.marker, number + 1)
+        name = f"{site.store_id}/{order.key}/R{number + 1}"
+        if links.find(state.connection, "refund", site.store_id, f"{order.key}/R{number + 1}") is not None:
+            state.settle("order-refund", name)
+            continue
+        what = refunds.return_of(order, nets, number, marker)
+        text = what.text(order.minor_digits, [one.pay_code for one in body.payments])
+        message = f"the store gave money back: enter a return that carries {marker} as purchase order number: {text}"
+        state.ask("order-refund", name, message, {"marker": marker, "amount": what.amount})
 
 
 def _is_from_before(state: State, store: str, placed_at: datetime) -> bool:

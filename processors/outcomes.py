@@ -63,8 +63,7 @@ def _follow(outcome: Outcome, state: State) -> None:
 
 
 def _follow_order(outcome: Outcome, state: State) -> None:
-    if outcome.result not in {"applied", "already", "held"}:  # Nothing was placed: what was said meanwhile may count.
-        state.orders.add(_order(outcome.key))
+    state.orders.add(_order(outcome.key))  # What the store said meanwhile may count now: a cancellation, a refund.
     if "doc_id" in outcome.remote:
         store, _, order_id = outcome.key.partition("/")
         ours = links.find(state.connection, "order", store, order_id) or OurId(outcome.key)

@@ -6,7 +6,7 @@ shows something else is written to. The writer reads first, and says what it fou
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ from schemas.profiles import FIELDS, Value, as_profile, is_empty, of_customer
 from schemas.records import Customer
 
 PROFILES = "profiles"
+ROUND_MAX = timedelta(seconds=60)  # From a producer's round's begin to the last record that it reads.
 _AGREED = msgspec.json.Decoder(dict[str, Agreed])
 
 
@@ -133,13 +134,16 @@ def take_answer(outcome: Outcome, state: State) -> None:
         return
     shown, position = _shown(state, outcome.system, record), _position(outcome.applied_at)
     side = sightings.answer(_side(kept), shown, record.changed_at or outcome.applied_at)
-    if position < kept.position:  # Somebody's later edit was read meanwhile: the answer is older than what we know.
-        if side.seen != _side(kept).seen:
-            state.unsure.add((outcome.system, outcome.key))
-        profiles.keep(state.connection, [replace(kept, pending="{}")])
-    else:
-        after = replace(kept, seen=_text(side.seen), pending="{}", position=position, body=record)
-        profiles.keep(state.connection, [after])
+    after = replace(kept, pending="{}")
+    if position >= kept.position:
+        after = replace(after, seen=_text(side.seen), position=position, body=record)
+    profiles.keep(state.connection, [after])
+    # A reading of late that shows something else: was it made before our write, or after it? A reading's position is
+    # the moment in which its round began, so that no clock tells, and the record is read once more.
+    row = (outcome.system, PROFILES, outcome.key)
+    sent_at = wanted.rows(state.connection, [row])[row].sent_at
+    if side.seen != _side(kept).seen and kept.reading >= _position(sent_at - ROUND_MAX):
+        state.unsure.add((outcome.system, outcome.key))
     state.fresh.add((outcome.system, outcome.key))
     who = links.find(state.connection, "customer", outcome.system, outcome.key)
     if who is not None:

@@ -119,6 +119,25 @@ class Tender(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     card_no: str = ""
 
 
+class RefundLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pieces of one line that were given back."""
+
+    line_id: str
+    quantity: int
+    net: int
+    tax: int
+
+
+class Refund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Money that a store gave back for an order."""
+
+    refund_id: str
+    amount: int  # All of it, tax too; above 0.
+    lines: tuple[RefundLine, ...] = ()
+    shipping: int = 0
+    shipping_tax: int = 0
+
+
 class Coupon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A coupon of an order. Information only: its discount is in the lines already (W-61)."""
 
@@ -145,6 +164,7 @@ class Order(Record, frozen=True, kw_only=True):
     total: int  # What the shopper pays.
     discount: int = 0  # On the whole order, net of tax, and in no line yet; at least 0.
     coupons: tuple[Coupon, ...] = ()
+    refunds: tuple[Refund, ...] = ()
     tenders: tuple[Tender, ...] = ()  # Beside the payment method, which paid the rest.
     is_paid: bool = False
     payment_method: str = ""

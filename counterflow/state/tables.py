@@ -63,7 +63,9 @@ record = Table(
 link = Table(
     "link",
     metadata,
-    Column("entity", Text, primary_key=True),  # "customer", "buyer" (whose order), "order" (its document), "fate".
+    Column(
+        "entity", Text, primary_key=True
+    ),  # "customer", "buyer" (whose order), "order" (its document), "fate", "refund".
     Column("system", Text, primary_key=True),
     Column("remote_id", Text, primary_key=True),
     Column("our_id", Text, nullable=False),

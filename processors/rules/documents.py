@@ -123,10 +123,9 @@ def compose(order: Order, site: Site, items: Mapping[str, Item], cust_no: str) -
     hold = _refuse(order, site, items)
     if hold:
         return hold
-    eligible = [line.net if line.is_discountable else 0 for line in order.lines]
     lines: list[DocumentLine] = []
-    for line, share in zip(order.lines, spread(order.discount, eligible), strict=True):
-        lines += _lines(line, line.net - share, items[line.sku], order.minor_digits)
+    for line, net in zip(order.lines, nets(order), strict=True):
+        lines += _lines(line, net, items[line.sku], order.minor_digits)
     charges = order.shipping + order.fees
     net = sum(line.net for line in lines)
     if net + charges + order.tax != order.total:
@@ -157,6 +156,13 @@ def compose(order: Order, site: Site, items: Mapping[str, Item], cust_no: str) -
         ship_to=order.shipping_to if order.shipping_to != Address() else order.billing,
         notes=_notes(order, site),
     )
+
+
+def nets(order: Order) -> list[int]:
+    """Give what each line comes to, after its share of a discount on the whole order."""
+    eligible = [max(0, line.net) if line.is_discountable else 0 for line in order.lines]
+    shares = spread(min(order.discount, sum(eligible)), eligible)  # `compose` holds an order with a larger one.
+    return [line.net - share for line, share in zip(order.lines, shares, strict=True)]
 
 
 def _taxes(order: Order, site: Site, taxable: int) -> tuple[DocumentTax, ...]:
@@ -223,7 +229,7 @@ def _refuse(order: Order, site: Site, items: Mapping[str, Item]) -> Hold | None:
             Hold(f"no pay code for the payment method {without!r}; add it to orders.pay_codes"),
         ),
         (
-            tendered > order.total or any(one.amount < 1 for one in order.tenders),
+            tendered > max(order.total, 0) or any(one.amount < 1 for one in order.tenders),
             Hold(f"its gift cards and credits pay {tendered} of {order.total} (minor units): not a sum to believe"),
         ),
         (

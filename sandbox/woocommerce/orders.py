@@ -244,6 +244,17 @@ def add_note(store: Store, number: int, given: Mapping[str, Any]) -> Row:
     return note
 
 
+def _refunded(store: Store, row: Row, given: Mapping[str, Any]) -> Row:
+    """Give a refunded line as its route shows it: everything below 0, and which line it was."""
+    line = next((one for one in row["line_items"] if one["id"] == int(given["id"])), None)
+    if line is None:
+        raise invalid("line_items", f"line {given['id']} is not of this order")
+    tax = sum((Decimal(str(one["refund_total"])) for one in given.get("refund_tax") or []), Decimal(0))
+    made: Row = {"id": store.next_id(), "sku": line["sku"], "quantity": -int(given.get("quantity") or 0)}
+    made |= {"total": f"{-Decimal(str(given.get('refund_total') or 0)):.2f}", "total_tax": f"{-tax:.2f}"}
+    return made | {"meta_data": [{"id": store.next_id(), "key": "_refunded_item_id", "value": str(line["id"])}]}
+
+
 def refund(store: Store, number: int, given: Mapping[str, Any]) -> Row:
     """Refund a part: status and total stay, `refunds` tells of it (W-72)."""
     row = store.row("orders", number)
@@ -256,7 +267,8 @@ def refund(store: Store, number: int, given: Mapping[str, Any]) -> Row:
         "reason": str(given.get("reason") or ""),
         "line_items": [],
     }
-    made["meta_data"] = []
+    made["line_items"] = [_refunded(store, row, one) for one in given.get("line_items") or []]
+    made |= {"shipping_lines": [], "meta_data": []}
     if store.is_new:
         made["meta_data"] = [{"id": store.next_id(), "key": "_refund_type", "value": "partial"}]
     shop.stamp(made, "date_created")

@@ -11,11 +11,13 @@ import pytest
 from counterflow.clock import FakeClock
 from counterflow.errors import Transient
 from counterflow.systems.ports import Reading
+from counterflow.systems.registry import READERS
 from counterflow.systems.woocommerce.client import Row, WooClient
 from producers.store_poller import StorePoller
 from sandbox.woocommerce import customers, orders, products
 from sandbox.woocommerce.alone import Alone
 from sandbox.woocommerce.store import Store
+from schemas.records import Order, RefundLine
 from tests.contracts.store_fakes import DirectClient, Mailbox, Published, Unsteady, empty_store, plain, settings
 
 BEGIN = datetime(2026, 1, 5, 9)
@@ -390,6 +392,24 @@ def test_an_order_travels_with_the_others_of_its_account(shop: Shop) -> None:
     order["customer_id"] = account["id"]
     reads = [one for one in shop.read().reads if one.entity == "orders"]
     assert [one.together for one in reads] == [f"account/{account['id']}".encode()]
+
+
+def test_an_order_with_refunds_tells_which_goods_came_back(folder: Path) -> None:
+    with Alone(folder) as alone:
+        made = products.load(alone.store, {"sku": "MUG", "name": "Mug", "manage_stock": True, "stock_quantity": 9})
+        row = orders.create(alone.store, {"line_items": [{"product_id": made["id"], "quantity": 2}]})
+        line = str(row["line_items"][0]["id"])
+        tax = [{"id": 1, "refund_total": "0.30"}]
+        given = {"id": line, "quantity": 1, "refund_total": "4.00", "refund_tax": tax}
+        orders.refund(alone.store, row["id"], {"amount": "5.00", "line_items": [given]})
+        clock = FakeClock()
+        client = WooClient("north", settings(alone.url, ca_file=alone.ca_file), clock)
+        poller = StorePoller("north", client, Mailbox(clock), settings(poll_s=POLL_S, sweep_s=SWEEP_S), clock)
+        (raw,) = [one.change.row for one in poller.poll(None, 0).reads if one.entity == "orders"]
+    found = READERS["woocommerce"]("orders", raw or b"")
+    assert isinstance(found, Order)
+    (refund,) = found.refunds
+    assert (refund.amount, refund.lines) == (500, (RefundLine(line_id=line, quantity=1, net=400, tax=30),))
 
 
 class Meddler:

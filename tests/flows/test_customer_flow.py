@@ -146,6 +146,20 @@ def test_an_answer_that_comes_after_a_later_edit_was_read_does_not_undo_it(
     assert '"2125550122"' in seen
 
 
+def test_an_edit_read_in_a_round_that_began_before_our_write_is_looked_for_again(pipeline: Pipeline) -> None:
+    both(pipeline)
+    (went,) = pipeline.take(pipeline.here("AR_CUST", person(PHONE_1="212 555 0111", at=LATER)))
+    edited = b.account(7, "ana@example.com", phone="2125550122", meta=MARK, at=LATEST)
+    written = shown("north", b.account(7, "ana@example.com", phone="212 555 0111", meta=MARK, at=LATER))
+    begun = int(pipeline.clock.now().timestamp() * 1000) - 800
+    (look,) = pipeline.take(
+        pipeline.there("north", "customers", edited, position=begun), pipeline.answer(went, "applied", record=written)
+    )
+    assert changes([look]) == {("north", "7"): {}}
+    out = pipeline.take(pipeline.answer(look, "already", record=shown("north", edited)))
+    assert changes(out)[("counterpoint", "C-1")] == {"phone": "2125550122"}
+
+
 def test_both_changed_the_more_recent_wins_and_the_loser_is_in_the_log(pipeline: Pipeline) -> None:  # req-C7
     both(pipeline)
     went = pipeline.take(

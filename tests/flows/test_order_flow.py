@@ -220,6 +220,38 @@ def test_a_voided_document_of_an_order_that_stands_is_a_question_until_it_is_can
     assert pipeline.asked() == {}
 
 
+def refunded(*refunds: Row) -> Row:
+    return b.order(1, "ana@example.com", refunds=list(refunds))
+
+
+def test_a_refund_is_asked_of_staff_until_its_return_is_seen(pipeline: Pipeline) -> None:  # order-E.15
+    placed_as_500(pipeline)
+    back = {"id": 1, "quantity": -1, "total": "-10.00", "total_tax": "0.00", "meta_data": []}
+    pipeline.take(pipeline.there("north", "orders", refunded({"id": 9, "amount": "10.00", "line_items": [back]})))
+    assert pipeline.asked() == {
+        "order-refund:north/1/R1": "the store gave money back: enter a return that carries N-1R1 as purchase order "
+        "number: 1 of MUG for 10.00; 10.00 back on CARD"
+    }
+    ticket = b.document("600", "N-1R1", "C-1", DOC_TYP="T")
+    pipeline.take(pipeline.here("PS_DOC_HDR", ticket))
+    assert pipeline.asked() == {}
+    pipeline.take(
+        pipeline.there("north", "orders", refunded({"id": 9, "amount": "10.00"}, {"id": 10, "amount": "1.00"}))
+    )
+    assert list(pipeline.asked()) == ["order-refund:north/1/R2"]
+
+
+def test_a_refund_before_the_document_is_asked_once_the_document_is_there(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    placed = first(
+        pipeline.take(pipeline.there("north", "orders", refunded({"id": 9, "total": "-2.50", "reason": ""})))
+    )
+    assert pipeline.asked() == {}
+    pipeline.take(pipeline.answer(placed, "applied", doc_id="500", cust_no="C-1"))
+    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1")))
+    assert "goodwill 2.50; 2.50 back on CARD" in pipeline.asked()["order-refund:north/1/R1"]
+
+
 def test_an_order_cancelled_on_its_way_is_not_sent_again_when_it_did_not_work(pipeline: Pipeline) -> None:
     known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
     placed = first(pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com"))))

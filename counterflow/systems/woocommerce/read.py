@@ -11,7 +11,18 @@ from typing import Any, Literal
 import msgspec
 
 from counterflow.errors import Rejected
-from schemas.records import Address, Coupon, Customer, Order, OrderLine, Product, Record, TaxLine
+from schemas.records import (
+    Address,
+    Coupon,
+    Customer,
+    Order,
+    OrderLine,
+    Product,
+    Record,
+    Refund,
+    RefundLine,
+    TaxLine,
+)
 
 # Our own keys of a customer's meta data: none begins with an underscore, which would be dropped silently (W-42).
 POS_ID, MARKETING, GROUP = "counterpoint_cust_no", "counterflow_marketing", "counterflow_group"
@@ -154,10 +165,36 @@ def _order(values: Mapping[str, Any]) -> Order:
         coupons=tuple(
             Coupon(code=str(one["code"]), discount=amount(one["discount"])) for one in values.get("coupon_lines") or []
         ),
+        refunds=tuple(_refund(one, amount) for one in values.get("refunds") or []),
         is_paid=bool(values.get("date_paid_gmt")),
         payment_method=str(values.get("payment_method") or ""),
         placed_at=placed_at,
     )
+
+
+def _refund(values: Mapping[str, Any], amount: Callable[[Any], int]) -> Refund:
+    """Read a refund: the order's own list has its total below 0, its own route the parts, below 0 too (W-72)."""
+    shipping = values.get("shipping_lines") or []
+    return Refund(
+        refund_id=str(values["id"]),
+        amount=amount(values["amount"]) if "amount" in values else -amount(values["total"]),
+        lines=tuple(
+            RefundLine(
+                line_id=_refunded_line(line),
+                quantity=-int(line["quantity"]),
+                net=-amount(line["total"]),
+                tax=-amount(line["total_tax"]),
+            )
+            for line in values.get("line_items") or []
+        ),
+        shipping=-sum(amount(one["total"]) for one in shipping),
+        shipping_tax=-sum(amount(one["total_tax"]) for one in shipping),
+    )
+
+
+def _refunded_line(line: Mapping[str, Any]) -> str:
+    meta = {str(one.get("key")): str(one.get("value")) for one in line.get("meta_data") or []}
+    return meta.get("_refunded_item_id", str(line["id"]))
 
 
 def _taxable(values: Mapping[str, Any], rate_id: Any, amount: Callable[[Any], int]) -> int | None:
