@@ -114,6 +114,8 @@ def _give_up(state: State, row: Row, why: str) -> None:
     state.settle("order-voided", row[2])
     document = links.find(state.connection, "order", store, order_id)
     fate = links.fate(state.connection, document) if document else None
+    if document:  # What waits to be tried again would place it once more after it was voided.
+        wanted.mark_done(state.connection, row, at=state.now, note="its document is there")
     if fate == "gone":  # As it was asked for.
         state.items |= set(reservations.end(state.connection, store, order_id, reservations.CANCELLED))
         state.settle("order-cancelled", row[2])

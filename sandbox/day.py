@@ -6,7 +6,7 @@ Every order says in the journal who placed it and whether a document or a hold i
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from sandbox.shop import FIRST, LAST, Shop
 TAXES: list[dict[str, float]] = [{}, {"US-TAX-1": 8.25}, {"US-STATE-1": 6.25, "US-COUNTY-2": 1.5}]
 FEES = [[{"name": "Gift wrap", "cents": 350}], [{"name": "Loyalty", "cents": -137}]]
 FEES.append([*FEES[0], *FEES[1]])
+STAFF_S = 15.0  # A document that is voided before anybody can have read it says nothing to a replay.
 LIFE_SHARE = 0.12  # How often something happens to a profile, for each thing that happens in the shop.
 
 
@@ -43,10 +44,10 @@ class Day:
     remote: Remote
     shop: Shop
     dice: random.Random
+    prefixes: Mapping[str, str]  # What each store's documents carry before the order's id.
     life: Life | None = None  # What happens to profiles beside the orders; None: nothing.
     people: list[Person] = field(default_factory=list)
     waiting: list[tuple[str, int]] = field(default_factory=list)  # Orders that are not paid yet.
-    prefixes: dict[str, str] = field(default_factory=dict)  # What each store's documents carry before the order's id.
     placed: list[tuple[str, int]] = field(default_factory=list)  # Orders that were paid.
     cancelled: list[tuple[str, int]] = field(default_factory=list)  # Of those, whose document staff must void.
     made: int = 0
@@ -133,19 +134,21 @@ class Day:
     def void(self) -> None:
         """Let staff void the document of a cancelled order, as they are asked to, if it is there."""
         if self.cancelled:
-            store, number = self.cancelled[0]
-            answer = self.remote.post("counterpoint", f"documents/{self.prefixes[store]}{number}/void")
-            if answer.status_code != 404:  # Not there yet, or never: it stays until the evening.
-                answer.raise_for_status()
-                self.cancelled.pop(0)
+            store, number = self.cancelled.pop(0)
+            if not self._void(store, number, of_age_s=STAFF_S):
+                self.cancelled.append((store, number))
 
     def finish(self) -> None:
-        """Void the documents of cancelled orders that are still there."""
-        for store, number in self.cancelled:
-            answer = self.remote.post("counterpoint", f"documents/{self.prefixes[store]}{number}/void")
-            if answer.status_code != 404:
-                answer.raise_for_status()
-        self.cancelled = []
+        """Void the documents of cancelled orders that are still there; what was never placed is not."""
+        self.cancelled = [(store, number) for store, number in self.cancelled if not self._void(store, number)]
+
+    def _void(self, store: str, number: int, *, of_age_s: float = 0.0) -> bool:
+        path = f"documents/{self.prefixes[store]}{number}/void"
+        answer = self.remote.post("counterpoint", path, of_age_s=of_age_s)
+        if answer.status_code == 404:
+            return False
+        answer.raise_for_status()
+        return True
 
     def change_email(self) -> None:
         """Let somebody change the e-mail of an account he has ordered with, and order again with it."""

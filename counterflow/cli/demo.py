@@ -43,7 +43,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         life = Life(remote, shop, random.Random(f"life {seed}"))
         life.open()
         prefixes = {name: site.prefix for name, site in made.sites().items()}
-        day = Day(remote, shop, random.Random(seed), life, prefixes=prefixes)
+        day = Day(remote, shop, random.Random(seed), prefixes, life)
         day.open()
         for store in remote.stores:
             remote.faults(store, delay_s=CALM_DELAY_S)

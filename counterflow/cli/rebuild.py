@@ -39,7 +39,12 @@ _QUERIES = {
         JOIN link AS customer ON customer.entity = 'customer' AND customer.system = 'counterpoint'
           AND customer.our_id = buyer.our_id
         WHERE buyer.entity = 'buyer' GROUP BY 1, 2 ORDER BY 1, 2""",
-    "order": "SELECT key, hash, state FROM wanted WHERE task = 'orders' ORDER BY 1",
+    # Of orders that stand: whether one that is over was ever wanted depends on how batches were cut.
+    "order": """
+        SELECT wanted.key, wanted.hash, wanted.state FROM wanted
+        JOIN record ON record.entity = 'orders' AND record.system || '/' || record.key = wanted.key
+        WHERE task = 'orders' AND NOT deleted AND body::json ->> 'status' NOT IN ('cancelled', 'refunded', 'failed')
+        ORDER BY 1""",
 }
 
 

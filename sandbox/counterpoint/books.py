@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -183,12 +184,16 @@ class Books:
             connection.execute(t.document.delete().where(t.document.c.DOC_ID == doc_id))
         self.journal.append(SYSTEM, "staff", "posting", doc_id)
 
-    def void_document(self, marker: str) -> int:
-        """Void the order that carries a marker, with its deposit: it is gone, its goods are free. Gives its DOC_ID."""
+    def void_document(self, marker: str, *, of_age_s: float = 0.0) -> int:
+        """Void the order that carries a marker, with its deposit: it is gone, its goods are free. Gives its DOC_ID.
+
+        An order that nobody touched for less than `of_age_s` is not found yet.
+        """
         with self.engine.begin() as connection:
             mine = t.document.c.CUST_PO_NO == marker
             found = list(connection.execute(select(t.document).where(mine).with_for_update()).mappings())
-            order = next((row for row in found if row["DOC_TYP"] == "O"), None)
+            until = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=of_age_s)
+            order = next((row for row in found if row["DOC_TYP"] == "O" and row["RS_UTC_DT"] <= until), None)
             if order is None:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"No open order carries {marker}")
             lines = connection.execute(select(t.line).where(t.line.c.DOC_ID == order["DOC_ID"])).mappings()

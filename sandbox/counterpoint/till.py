@@ -97,8 +97,8 @@ def _merge(books: Books, _params: Any, given: dict[str, Any]) -> None:
         books.change_customer(stays, {"IS_ECOMM_CUST": "Y"}, actor="staff")
 
 
-def _void(books: Books, params: Any, _given: dict[str, Any]) -> dict[str, Any]:
-    return {"doc_id": books.void_document(str(params["marker"]))}
+def _void(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]:
+    return {"doc_id": books.void_document(str(params["marker"]), of_age_s=float(given.get("of_age_s", 0)))}
 
 
 def _post(books: Books, params: Any, _given: dict[str, Any]) -> None:

@@ -360,3 +360,14 @@ def test_one_orders_whole_way_can_be_shown(pipeline: Pipeline) -> None:
     ):
         assert step in said
     assert [one["at"] for one in way["steps"]] == sorted(one["at"] for one in way["steps"])
+
+
+def test_a_document_that_is_there_is_not_placed_again_after_its_order_was_cancelled(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    placed = first(pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com"))))
+    pipeline.take(pipeline.answer(placed, "waiting", "timed out"))
+    document = pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1"))
+    pipeline.take(document, pipeline.there("north", "orders", cancelled()))
+    assert (pipeline.state_of("north/1"), list(pipeline.asked())) == ("done", ["order-cancelled:north/1"])
+    looked_up(pipeline, "gone")
+    assert sent(pipeline.wait(600)) == []

@@ -50,7 +50,10 @@ class World:
 
     def _is_right(self) -> bool:
         try:
-            return not self.pipeline.open_rows() and not self.made.queue_length() and not self.wrong()
+            if self.pipeline.open_rows() or self.made.queue_length():
+                return False
+            self.day.finish()
+            return not self.wrong()
         except (OperationalError, KafkaError):
             return False  # A test took the database or the broker away, and our own connections with it.
 
@@ -150,7 +153,8 @@ class Stream:
 
 def day_of(made: Installation, shop: Shop, seed: int) -> Day:
     """Give the people of an installation, with hands of their own."""
-    day = Day(Remote(made.addresses), shop, random.Random(seed))
+    prefixes = {name: site.prefix for name, site in made.sites().items()}
+    day = Day(Remote(made.addresses), shop, random.Random(seed), prefixes)
     day.open()
     return day
 
