@@ -43,7 +43,8 @@ _QUERIES = {
     "order": """
         SELECT wanted.key, wanted.hash, wanted.state FROM wanted
         JOIN record ON record.entity = 'orders' AND record.system || '/' || record.key = wanted.key
-        WHERE task = 'orders' AND NOT deleted AND body::json ->> 'status' NOT IN ('cancelled', 'refunded', 'failed')
+        WHERE task = 'orders' AND NOT record.deleted
+          AND record.body::json ->> 'status' NOT IN ('cancelled', 'refunded', 'failed')
         ORDER BY 1""",
 }
 
