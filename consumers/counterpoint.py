@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from counterflow import log
 from counterflow.clock import Clock
 from counterflow.errors import Broken, Held, Rejected, Transient
-from counterflow.systems.counterpoint import read, sql, write
+from counterflow.systems.counterpoint import read, releases, sql, write
 from counterflow.systems.counterpoint.client import CounterpointClient
 from counterflow.systems.counterpoint.dialects import app_lock
 from schemas.commands import (
@@ -27,12 +27,14 @@ from schemas.commands import (
     CreateCustomer,
     FindDocument,
     PlaceDocument,
+    ReadRelease,
     SetStock,
+    UpdateOrder,
 )
 from schemas.names import COUNTERPOINT
 from schemas.outcomes import Outcome
 from schemas.profiles import moved, of_profile, unlike
-from schemas.records import Customer
+from schemas.records import Customer, Release
 
 AT_ONCE = 4  # Commands carried out side by side; a shop's server is a small one.
 Remote = dict[str, str]
@@ -45,6 +47,7 @@ class Done:
     result: str
     remote: Remote = field(default_factory=dict)
     record: Customer | None = None
+    release: Release | None = None
     exchange: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -54,8 +57,17 @@ class CounterpointTarget:
     system: str = COUNTERPOINT
 
     def __init__(
-        self, client: CounterpointClient, engine: Engine, *, clock: Clock, workgroup: str, server_timeout_s: float
+        self,
+        client: CounterpointClient,
+        engine: Engine,
+        *,
+        clock: Clock,
+        workgroup: str,
+        server_timeout_s: float,
+        tracking: str = "",
     ) -> None:
+        """`tracking`: the TABLE.COLUMN that holds packages' tracking numbers by DOC_ID; "" for none."""
+        self._tracking = tracking
         self._client, self._engine, self._clock = client, engine, clock
         self._workgroup, self._server_timeout_s = workgroup, server_timeout_s
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="counterpoint")
@@ -95,6 +107,7 @@ class CounterpointTarget:
             message=message,
             remote=done.remote,
             record=done.record,
+            release=done.release,
             request=_raw(done.exchange.get("request")),
             response=_raw(done.exchange.get("response")),
             took_s=round(self._clock.monotonic() - begun, 3),
@@ -114,7 +127,9 @@ class CounterpointTarget:
                 return Done(result=result, remote=remote, exchange=exchange)
             case FindDocument():
                 return Done(result="already", remote=self._where(command.body))
-            case SetStock() | CreateAccount():
+            case ReadRelease():
+                return self._read_release(command.body)
+            case SetStock() | CreateAccount() | UpdateOrder():
                 raise Rejected(f"Counterpoint cannot do {command.task}")
 
     def _have_customer(self, wanted: CreateCustomer) -> tuple[str, Remote, dict[str, Any]]:
@@ -229,6 +244,15 @@ class CounterpointTarget:
             if wanted.doc_id in {str(doc_id) for doc_id, _, _ in found}:
                 return {"doc_id": wanted.doc_id, "fate": fate}
         return {"doc_id": wanted.doc_id, "fate": "gone"}
+
+    def _read_release(self, wanted: ReadRelease) -> Done:
+        """Read what a release ticket let out, open or posted."""
+        with sql.reading(self._engine, snapshot=False) as connection:
+            found = releases.find(connection, int(wanted.doc_id), tracking=self._tracking)
+        release = None
+        if found.lines is not None:
+            release = read.release(wanted.doc_id, wanted.ticket_no, found.lines, found.tracking)
+        return Done(result="already", remote={"doc_id": wanted.doc_id, "fate": found.fate}, release=release)
 
     def _find(self, connection: Connection, wanted: PlaceDocument) -> Remote:
         """Look for our marker in open and posted documents; a paid order has a deposit ticket beside it."""

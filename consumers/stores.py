@@ -6,13 +6,16 @@ from typing import Any
 import msgspec
 
 from consumers.store_customers import Done, StoreCustomers
+from consumers.store_orders import StoreOrders
 from counterflow.clock import Clock
 from counterflow.errors import Held, Rejected, Transient
 from counterflow.systems.woocommerce import write
 from counterflow.systems.woocommerce.client import WooClient
 from schemas.changes import NOTHING
-from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer, SetStock
+from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer, SetStock, UpdateOrder
 from schemas.outcomes import Outcome
+
+ONE_BY_ONE = ChangeCustomer | CreateAccount | CreateCustomer | UpdateOrder
 
 
 class StoreTarget:
@@ -21,30 +24,23 @@ class StoreTarget:
     def __init__(self, system: str, client: WooClient, *, clock: Clock) -> None:
         self.system, self._client, self._clock = system, client, clock
         self._customers = StoreCustomers(system, client)
+        self._orders = StoreOrders(system, client)
 
     def probe(self) -> None:
         """Ask the store for its version."""
         self._client.version()
 
     def apply(self, commands: Sequence[Command]) -> Sequence[Outcome]:
-        """Carry out commands of different keys: stock in one batch, accounts one by one."""
-        about = [one for one in commands if isinstance(one.body, ChangeCustomer | CreateAccount | CreateCustomer)]
-        others = [one for one in commands if not isinstance(one.body, ChangeCustomer | CreateAccount | CreateCustomer)]
-        return [*(self._set_stock(others) if others else []), *(self._customer(one) for one in about)]
+        """Carry out commands of different keys: stock in one batch, accounts and orders one by one."""
+        alone = [one for one in commands if isinstance(one.body, ONE_BY_ONE)]
+        others = [one for one in commands if not isinstance(one.body, ONE_BY_ONE)]
+        return [*(self._set_stock(others) if others else []), *(self._one(one) for one in alone)]
 
-    def _customer(self, command: Command) -> Outcome:
-        """Change or create one account."""
+    def _one(self, command: Command) -> Outcome:
+        """Carry out one command about an account or an order."""
         begun = self._clock.monotonic()
         try:
-            match command.body:
-                case ChangeCustomer():
-                    done = self._customers.change(command.body)
-                case CreateAccount():
-                    done = self._customers.create(command.body)
-                case CreateCustomer():
-                    done = self._customers.create_buyer(command.body)
-                case _:
-                    raise Rejected(f"{self.system} cannot do {command.task}")
+            done = self._do(command)
         except Held as error:
             done = Done(result="held", message=str(error))
         except Rejected as error:
@@ -58,6 +54,19 @@ class StoreTarget:
         return msgspec.structs.replace(
             outcome, remote=done.remote, record=done.record, request=msgspec.Raw(msgspec.json.encode(done.request))
         )
+
+    def _do(self, command: Command) -> Done:
+        match command.body:
+            case ChangeCustomer():
+                return self._customers.change(command.body)
+            case CreateAccount():
+                return self._customers.create(command.body)
+            case CreateCustomer():
+                return self._customers.create_buyer(command.body)
+            case UpdateOrder():
+                return self._orders.update(command.body)
+            case _:
+                raise Rejected(f"{self.system} cannot do {command.task}")
 
     def _set_stock(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Set the stock of some products in one batch. Absolute values: written twice is written once."""

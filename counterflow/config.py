@@ -65,6 +65,8 @@ class CounterpointSql(Part):
     url: SecretStr  # mssql+pyodbc://..., or postgresql+psycopg://... for the sandbox.
     source: Literal["change_tracking", "trigger_queue"] = "change_tracking"
     poll_s: float = Field(0.25, gt=0)
+    # Where packages' tracking numbers stand, by DOC_ID: the column is not verified, and looked for. null: nowhere.
+    tracking_numbers: str | None = Field("PS_DOC_PKG_TRK_NO.PKG_TRK_NO", pattern=r"^\w+\.\w+$")
 
 
 class CounterpointRest(Part):
@@ -126,6 +128,9 @@ class Orders(Part):
     pay_codes: dict[str, str]  # The store's payment method -> Counterpoint's pay code; "*" for any other.
     same_email: Literal["hold", "suggest"] = "hold"  # Several customers have the order's e-mail.
     currency: str = "USD"  # Of Counterpoint; an order in another one is held.
+    complete_released: bool = True  # An order of which everything was released is completed, which mails the shopper.
+    shipment_notes: Literal["staff", "shopper"] = "staff"  # Who reads a shipment's note; a shopper's may be mailed.
+    shipped_there: Literal["ask", "ignore"] = "ask"  # An order completed in the store: ask staff to release it.
 
 
 class StockRules(Part):

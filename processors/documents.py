@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from counterflow.state import links, records, reservations, wanted
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
-from processors import customers
+from processors import customers, releases
 from processors.rules.documents import marker_of, read_marker
 from processors.rules.refunds import read_return_marker
 from processors.shop import State
@@ -18,7 +18,7 @@ from schemas.outcomes import Outcome
 from schemas.records import Document, Order
 
 ORDER_TYPE, TICKET_TYPE = "O", "T"
-DOCUMENTS = "documents"  # The task: looking up what has left the open ones.
+DOCUMENTS = releases.DOCUMENTS
 
 
 def take(batch: Iterable[Seen], state: State) -> None:
@@ -26,12 +26,14 @@ def take(batch: Iterable[Seen], state: State) -> None:
     for seen in batch:
         if isinstance(seen.body, Document):
             _note_return(seen.body, state)
+            if seen.body.doc_type == TICKET_TYPE:
+                releases.take(seen.body, seen.version, state)
             found = read_marker(seen.body.marker, state.shop.prefixes)
             # A clerk may type a purchase order's number that looks like ours: the store must be ours too.
             ours = found is not None and seen.body.store_no == state.shop.sites[found[0]].store
             if found and ours and seen.body.doc_type == ORDER_TYPE:
                 _enter(state, seen.body, seen.position, *found)
-        else:
+        elif not releases.left(seen.key, seen.version, state):
             _left(state, seen.key, seen.position)
 
 
@@ -48,6 +50,7 @@ def _note_return(document: Document, state: State) -> None:
 
 def _enter(state: State, document: Document, position: int, store: str, order_id: str) -> None:
     ours = OurId(f"{store}/{order_id}")
+    releases.order_known(document, ours, state)
     names = [(store, order_id), (COUNTERPOINT, document.key)]
     is_new = links.make_all(state.connection, "order", names, ours, "document")
     buyer = customers.id_of(state, document.cust_no)
@@ -96,6 +99,9 @@ def _left(state: State, doc_id: str, position: int) -> None:
 def take_answer(outcome: Outcome, state: State) -> None:
     """Enter where a document stands that had left the open ones: only now does its leaving mean anything."""
     doc_id, what = outcome.remote.get("doc_id"), outcome.remote.get("fate")
+    if doc_id is not None and links.find(state.connection, "release", COUNTERPOINT, doc_id) is not None:
+        releases.take_answer(outcome, state)
+        return
     ours = None if doc_id is None else links.find(state.connection, "order", COUNTERPOINT, doc_id)
     if doc_id is None or ours is None or what not in {"posted", "gone"}:
         return

@@ -16,7 +16,7 @@ from counterflow.kafka import Message, cloud_event
 from counterflow.metrics import MASTER, RELEASED, REVIEWS, SYNC_LAG, WANTED
 from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.steering import Task
-from processors import accounts, merges, stock
+from processors import accounts, merges, releases, stock
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import CONTINUOUS, next_run
 from processors.shop import State
@@ -133,6 +133,8 @@ def due(state: State) -> list[tuple[str, str]]:
             accounts.tell_some(state, timer.key, timer.body)
         elif timer.kind == merges.MERGE:
             merges.judge(state, timer.key)
+        elif timer.kind == releases.TIMER:
+            releases.look_again(state, timer.key)
         elif timer.kind == "schedule":
             system, _, task = timer.key.partition("/")
             found.append((system, task))

@@ -9,7 +9,7 @@ import msgspec
 from counterflow.state import links, records, reservations, reviews, steering, wanted
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
-from processors import customers, matches
+from processors import customers, matches, releases
 from processors.rules import documents, refunds
 from processors.rules.blocking import person_of
 from processors.rules.documents import Hold, Site
@@ -57,6 +57,7 @@ def _decide(state: State, store: str, order_id: str) -> None:
         if standing is not None and standing.state == "done":
             _watch_void(state, store, order)
             _watch_refunds(state, site, order, standing.body)
+            releases.decide(state, site, order)
         if documents.is_due(order, site.when):
             _want(state, site, order, row, standing)
 
@@ -123,9 +124,10 @@ def _give_up(state: State, row: Row, why: str) -> None:
     if document or (standing is not None and standing.state in {"sent", "done", "held"}):
         marker = documents.marker_of(state.shop.prefixes[store], order_id)
         message = f"{why}; its document {marker} stands in Counterpoint: void it there, and give the deposit back"
-        if fate == "posted":
+        if fate == "posted" or releases.is_released(state, OurId(row[2])):
+            what = "posted" if fate == "posted" else "released"
             message = (
-                f"{why}; its document {marker} was posted in Counterpoint: enter a return, and give the money back"
+                f"{why}; its document {marker} was {what} in Counterpoint: enter a return, and give the money back"
             )
         state.ask("order-cancelled", row[2], message, {"marker": marker})
         return

@@ -63,7 +63,7 @@ class Shop:
             *dict.fromkeys([(COUNTERPOINT, "customers"), (self.pos, "customers")]),
             (COUNTERPOINT, "orders"),
             (COUNTERPOINT, "documents"),
-            *((store, "inventories") for store in self.sites),
+            *((store, task) for store in self.sites for task in ("inventories", "activities")),
             *((store, task) for store in self.customers for task in ("customers", "profiles")),
             *([(self.pos, "profiles")] if self.customers else []),
         )

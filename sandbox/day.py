@@ -50,6 +50,7 @@ class Day:
     waiting: list[tuple[str, int]] = field(default_factory=list)  # Orders that are not paid yet.
     placed: list[tuple[str, int]] = field(default_factory=list)  # Orders that were paid.
     cancelled: list[tuple[str, int]] = field(default_factory=list)  # Of those, whose document staff must void.
+    shipping: list[tuple[str, int]] = field(default_factory=list)  # Of those, of which something has left.
     made: int = 0
     born: int = 0  # People who were not known before.
 
@@ -79,6 +80,8 @@ class Day:
             (self.odd_order, 4),
             (self.cancel, 4),
             (self.void, 4),
+            (self.release, 8),
+            (self.ship_there, 1),
         ]
         work = self.dice.choices([one for one, _ in kinds], [weight for _, weight in kinds])[0]
         work()
@@ -137,6 +140,31 @@ class Day:
             store, number = self.cancelled.pop(0)
             if not self._void(store, number, of_age_s=STAFF_S):
                 self.cancelled.append((store, number))
+
+    def release(self) -> None:
+        """Let staff release an order, whole or a part of it, with or without a tracking number."""
+        known = self.shipping or self.placed if self.dice.random() < 0.4 else self.placed or self.shipping
+        if not known:
+            return
+        store, number = known[self.dice.randrange(len(known))]
+        tracking = [f"1Z{self.dice.randrange(10**9):09d}"] if self.dice.random() < 0.7 else []
+        path = f"documents/{self.prefixes[store]}{number}/release"
+        part = self.dice.random() < 0.4
+        answer = self.remote.post("counterpoint", path, of_age_s=STAFF_S, part=part, tracking=tracking)
+        if answer.status_code != 404:  # Not there yet, or nothing is left of it.
+            answer.raise_for_status()
+            if known is self.placed:
+                self.placed.remove((store, number))
+                self.shipping.append((store, number))
+        elif known is self.shipping:
+            self.shipping.remove((store, number))
+
+    def ship_there(self) -> None:
+        """Let the store's own staff ship an order: Counterpoint's release it later, as they are asked to."""
+        if self.placed:
+            store, number = self.placed.pop(self.dice.randrange(len(self.placed)))
+            self.remote.post(store, f"orders/{number}/status", status="completed").raise_for_status()
+            self.shipping.append((store, number))
 
     def finish(self) -> None:
         """Void the documents of cancelled orders that are still there; what was never placed is not."""

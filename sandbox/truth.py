@@ -4,6 +4,7 @@ Everything here is reckoned from the sandbox's own journal and state: which docu
 it is, and what each store may offer at any moment.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -246,6 +247,50 @@ class Truth:
             left += change
             steps.append((at, max(0, left), who))
         return steps
+
+
+def check_shipments(
+    journal: Sequence[Entry], states: Mapping[str, Mapping[str, Any]], sites: Mapping[str, Site]
+) -> Flow:
+    """Check that each web order tells of what left of it, once, and is completed once everything has."""
+    flow = Flow("release -> store")
+    releases: dict[str, list[Entry]] = {}
+    for entry in (one for one in journal if one["kind"] == "release"):
+        releases.setdefault(entry["data"]["marker"], []).append(entry)
+    changes = [entry for entry in journal if entry["kind"] in {"order", "order-status"}]
+    for store, site in sites.items():
+        for row in states[store]["orders"]:
+            key, mine = str(row["id"]), releases.get(f"{site.prefix}{row['id']}", [])
+            own = [entry for entry in changes if (entry["system"], entry["key"]) == (store, key)] if mine else []
+            wrong = _shipping(row, mine, states[store]["notes"][key])
+            flow.wrong += [f"{store} order {key}: {text}" for text in wrong]
+            for entry in mine:
+                flow.changes += 1
+                later = [one["at"] for one in own if one["actor"] == "api" and one["at"] >= entry["at"]]
+                flow.delays += [min(later) - entry["at"]] if later else []
+    return flow
+
+
+def _shipping(row: Mapping[str, Any], releases: Sequence[Entry], notes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Compare what an order tells of its shipments, its notes and its status, with what was released."""
+    text = next((one["value"] for one in row["meta_data"] if one["key"] == "counterflow_shipments"), "[]")
+    told = {one["reference"]: (_pieces(one["lines"]), one["tracking"]) for one in json.loads(text)}
+    true = {one["data"]["ticket_no"]: (_pieces(one["data"]["lines"]), one["data"]["tracking"]) for one in releases}
+    wrong = [] if told == true else [f"tells of {told}, released were {true}"]
+    for number in true:
+        if sum(one["note"].startswith(f"Shipment {number}:") for one in notes) != 1:
+            wrong.append(f"{number} is not noted exactly once")
+    pieces = _pieces([line for one in releases for line in one["data"]["lines"]])
+    if bool(releases) and pieces == _pieces(row["line_items"]) and row["status"] != "completed":
+        wrong.append(f"is {row['status']} although everything was released")
+    return wrong
+
+
+def _pieces(lines: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for line in lines:
+        found[line["sku"]] = found.get(line["sku"], 0) + line["quantity"]
+    return found
 
 
 def _cents(amount: float) -> int:

@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -133,7 +133,50 @@ class FindDocument(_Body, frozen=True, kw_only=True, tag="find_document"):
     doc_id: str
 
 
-Body = SetStock | CreateCustomer | ChangeCustomer | CreateAccount | PlaceDocument | FindDocument
+class ReadRelease(_Body, frozen=True, kw_only=True, tag="read_release"):
+    """Say what a release ticket let out, and under which tracking numbers. Writes nothing."""
+
+    doc_id: str
+    ticket_no: str
+    as_of: int  # The version of its header's last change that was seen: a later one is looked at again.
+
+
+class ShippedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """So many of one line of the web order."""
+
+    line_id: str
+    sku: str
+    name: str
+    quantity: int
+
+
+class Shipment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What left with one release ticket."""
+
+    reference: str  # The ticket's number.
+    lines: tuple[ShippedLine, ...]
+    tracking: tuple[str, ...] = ()
+
+
+class UpdateOrder(_Body, frozen=True, kw_only=True, tag="update_order"):
+    """Have a web order tell of its shipments. Its status only ever moves forward, whatever is wanted (order-E.16)."""
+
+    order_id: str
+    status: Literal["", "completed"]  # "": as it is.
+    shipments: tuple[Shipment, ...]
+    tells_shopper: bool  # A note to the shopper is mailed to him (W-71).
+
+
+Body = (
+    SetStock
+    | CreateCustomer
+    | ChangeCustomer
+    | CreateAccount
+    | PlaceDocument
+    | FindDocument
+    | ReadRelease
+    | UpdateOrder
+)
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

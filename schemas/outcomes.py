@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from schemas.changes import nothing
-from schemas.records import Customer
+from schemas.records import Customer, Release
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -30,6 +30,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     )  # The bodies, for the Log tab; personal data stays in the state database.
     response: msgspec.Raw = msgspec.field(default_factory=nothing)
     record: Customer | None = None  # A customer as read at the target, after the write if there was one.
+    release: Release | None = None  # What a release ticket let out, where that was asked.
     took_s: float = 0.0
     applied_at: datetime
 

@@ -171,6 +171,22 @@ class Order(Record, frozen=True, kw_only=True):
     placed_at: datetime
 
 
+class ReleasedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """So many of an item, let out."""
+
+    item_no: str
+    quantity: int
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a release ticket of Counterpoint let out of an order."""
+
+    doc_id: str
+    ticket_no: str
+    lines: tuple[ReleasedLine, ...]
+    tracking: tuple[str, ...] = ()
+
+
 class Document(Record, frozen=True, kw_only=True):
     """A document of Counterpoint, header only; `key` is its DOC_ID."""
 

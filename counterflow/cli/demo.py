@@ -19,7 +19,7 @@ from sandbox.day import Day, Storm, play
 from sandbox.life import Life
 from sandbox.remote import Remote
 from sandbox.shop import generate
-from sandbox.truth import Flow, Truth
+from sandbox.truth import Flow, Truth, check_shipments
 
 CALM_S, CALM_PER_S = 40.0, 10.0
 CALM_DELAY_S = 0.05  # Stores answer in 50 ms.
@@ -68,6 +68,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         truth = Truth(journal, states, made.sites(), shop, life.merged)
         flows = [truth.check_orders(0, time.time()), truth.check_customers(), *truth.check_stock(0, time.time())]
         flows += [
+            check_shipments(journal, states, made.sites()),
             lives.check_profiles(life, states, journal),
             lives.check_accounts(life, states, journal, per_hour=PER_HOUR),
         ]

@@ -12,13 +12,15 @@ import typer
 from sqlalchemy import Connection, Row, select
 
 from counterflow.cli.steer import AsJson, ConfigFile
-from counterflow.state.tables import link, log_entry, record, reservation, review, wanted
+from counterflow.state.tables import link, log_entry, record, release, reservation, review, wanted
 from schemas.commands import PlaceDocument
 from schemas.names import COUNTERPOINT
-from schemas.records import Order
+from schemas.records import Order, Release
 
 SHOP = Path("shop.yaml")
-KINDS = ("order", "order-customer", "order-edited", "order-cancelled")
+KINDS = (
+    "order order-customer order-edited order-cancelled order-voided order-refund order-release order-shipped".split()
+)
 Step = tuple[datetime, str, str]  # When, where, what.
 
 
@@ -57,8 +59,10 @@ def way_of(connection: Connection, store: str, number: str) -> dict[str, Any] | 
     mine = (wanted.c.system == COUNTERPOINT) & (wanted.c.task == "orders") & (wanted.c.key == name)
     standing = connection.execute(select(wanted).where(mine)).first()
     document = None if standing is None else msgspec.json.decode(standing.body, type=PlaceDocument)
-    asked = list(connection.execute(select(review).where(review.c.kind.in_(KINDS), review.c.key == name)))
+    own = (review.c.key == name) | review.c.key.startswith(f"{name}/", autoescape=True)  # A refund has a number, too.
+    asked = list(connection.execute(select(review).where(review.c.kind.in_(KINDS), own)))
     steps = _steps(connection, row, found) + _written(connection, name, standing) + _linked(connection, store, row.key)
+    steps += _released(connection, name)
     for one in asked:
         steps.append((one.made_at, "review", f"{one.kind}: {one.message}"))
         if one.decided_at is not None:
@@ -112,9 +116,22 @@ def _written(connection: Connection, name: str, standing: Row[Any] | None) -> li
         steps.append((standing.changed_at, "decided", f"its document is wanted so (version {standing.version})"))
         if standing.sent_at is not None:
             steps.append((standing.sent_at, "sent", f"version {standing.sent_version}"))
-    logged = (log_entry.c.system == COUNTERPOINT) & (log_entry.c.task == "orders") & (log_entry.c.key == name)
-    for one in connection.execute(select(log_entry).where(logged).order_by(log_entry.c.id)):
-        steps.append((one.at, COUNTERPOINT, f"{one.message} ({one.took_s} s)"))
+    store, _, key = name.partition("/")
+    placed = (log_entry.c.system == COUNTERPOINT) & (log_entry.c.task == "orders") & (log_entry.c.key == name)
+    told = (log_entry.c.system == store) & (log_entry.c.task == "activities") & (log_entry.c.key == key)
+    for one in connection.execute(select(log_entry).where(placed | told).order_by(log_entry.c.id)):
+        steps.append((one.at, one.system, f"{one.message} ({one.took_s} s)"))
+    return steps
+
+
+def _released(connection: Connection, name: str) -> list[Step]:
+    """Give what Counterpoint's release tickets let out."""
+    steps: list[Step] = []
+    for one in connection.execute(select(release).where(release.c.our_id == name)):
+        found = msgspec.json.decode(one.body, type=Release)
+        pieces = ", ".join(f"{line.quantity} of {line.item_no}" for line in found.lines)
+        tracking = f", tracking {', '.join(found.tracking)}" if found.tracking else ""
+        steps.append((one.first_at, COUNTERPOINT, f"ticket {found.ticket_no} ({one.fate}) released {pieces}{tracking}"))
     return steps
 
 

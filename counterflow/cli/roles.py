@@ -174,6 +174,7 @@ def _counterpoint_target(config: Config, clock: Clock) -> Target:
         clock=clock,
         workgroup=rest.workgroup,
         server_timeout_s=rest.server_timeout_s,
+        tracking=config.counterpoint.sql.tracking_numbers or "",
     )
 
 
@@ -254,6 +255,9 @@ def shop(config: Config) -> "Shop":
             pay_codes=store.orders.pay_codes,
             currency=store.orders.currency,
             takes_suggestion=store.orders.same_email == "suggest",
+            completes=store.orders.complete_released,
+            tells_shopper=store.orders.shipment_notes == "shopper",
+            asks_to_release=store.orders.shipped_there == "ask" and store.orders.when != "completed",
         )
         for name, store in config.stores.items()
     }

@@ -41,6 +41,13 @@ def remotes(connection: Connection, entity: str, our_id: OurId) -> list[tuple[st
     )
 
 
+def told(connection: Connection, entity: str, our_id: OurId) -> list[tuple[str, str]]:
+    """Give what Counterpoint's documents are to one thing: (DOC_ID, how it is known), the oldest first."""
+    query = select(link.c.remote_id, link.c.how).where(link.c.entity == entity, link.c.our_id == our_id)
+    found = [(str(row.remote_id), str(row.how)) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: (len(one[0]), one[0]))
+
+
 def find_all(connection: Connection, entity: str, remotes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], OurId]:
     """Give our ids of what systems know under ids of their own, as far as they are linked: by (system, remote id)."""
     found = sorted(set(remotes))

@@ -63,9 +63,9 @@ record = Table(
 link = Table(
     "link",
     metadata,
-    Column(
-        "entity", Text, primary_key=True
-    ),  # "customer", "buyer" (whose order), "order" (its document), "fate", "refund".
+    # "customer", "buyer" (whose order), "order" (its document), "fate", "refund", "ticket" (an order's number in
+    # Counterpoint), "release" (of such a number, known or not).
+    Column("entity", Text, primary_key=True),
     Column("system", Text, primary_key=True),
     Column("remote_id", Text, primary_key=True),
     Column("our_id", Text, nullable=False),
@@ -151,6 +151,18 @@ reservation = Table(
     Column("ended", Text),  # Why it ended: "committed", "cancelled"; None while it holds.
     Column("made_at", When, nullable=False),
     Index("reservation_open", "item_no", postgresql_where=text("ended IS NULL")),
+)
+
+# What Counterpoint's release tickets let out of web orders, as last looked up.
+release = Table(
+    "release",
+    metadata,
+    Column("doc_id", Text, primary_key=True),
+    Column("our_id", Text, nullable=False),  # The order: "STORE/ORDER".
+    Column("body", Text, nullable=False),  # JSON.
+    Column("fate", Text, nullable=False),  # open, posted, gone.
+    Column("first_at", When, nullable=False),
+    Index("release_ours", "our_id"),
 )
 
 # What waits for a person, and what was decided.

@@ -58,6 +58,9 @@ class Site:
     pay_codes: Mapping[str, str]
     currency: str
     takes_suggestion: bool  # Of several customers with the order's e-mail.
+    completes: bool = True  # An order of which everything was released (order-E.16).
+    tells_shopper: bool = False  # Of shipments, by a note that the store may mail.
+    asks_to_release: bool = True  # What the store says was shipped.
 
 
 @dataclass(frozen=True, slots=True)

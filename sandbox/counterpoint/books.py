@@ -197,6 +197,8 @@ class Books:
             if order is None:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"No open order carries {marker}")
             lines = connection.execute(select(t.line).where(t.line.c.DOC_ID == order["DOC_ID"])).mappings()
+            if _released(connection, order["TKT_NO"]):
+                raise Refused(409, "ERROR_DOCUMENT_ALREADY_COMPLETED", f"Goods of order {marker} were released")
             for line in sorted(lines, key=lambda one: str(one["ITEM_NO"])):
                 self.commit_stock(connection, line["ITEM_NO"], line["STK_LOC_ID"], -line["QTY_SOLD"])
             numbers = [row["DOC_ID"] for row in found]
@@ -204,6 +206,40 @@ class Books:
                 connection.execute(table.delete().where(table.c.DOC_ID.in_(numbers)))
         self.journal.append(SYSTEM, "staff", "void", order["DOC_ID"], marker=marker)
         return int(order["DOC_ID"])
+
+    def release(self, marker: str, *, of_age_s: float, part: bool, tracking: Sequence[str]) -> dict[str, Any]:
+        """Release an order that carries a marker, whole or a part of it: a ticket "-01", goods off the shelf.
+
+        How the real one numbers and fills the ticket is said in counterpoint 7; that it copies the order's CUST_PO_NO
+        is not known, and makes it the harder to tell from the deposit's ticket.
+        """
+        with self.engine.begin() as connection:
+            until = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=of_age_s)
+            mine = select(t.document).where(t.document.c.CUST_PO_NO == marker, t.document.c.DOC_TYP == "O")
+            order = connection.execute(mine.where(t.document.c.RS_UTC_DT <= until).with_for_update()).mappings().first()
+            if order is None:
+                raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"No open order carries {marker}")
+            before = _released(connection, order["TKT_NO"])
+            lines = _still_open(connection, order["DOC_ID"], before)
+            if not lines:
+                raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Nothing is left of {marker}")
+            if part:
+                lines = [lines[0] | {"QTY_SOLD": max(Decimal(1), lines[0]["QTY_SOLD"] // 2)}]
+            header = dict(order) | {"DOC_ID": next_number(connection, "doc_id"), "DOC_TYP": "T", "ORD_LINS": 0}
+            header |= {"TKT_NO": f"{order['TKT_NO']}-{len(before) + 1:02d}", "SAL_LINS": len(lines)}
+            connection.execute(t.document.insert(), [header])
+            for number, line in enumerate(sorted(lines, key=lambda one: str(one["ITEM_NO"])), 1):
+                own = {"DOC_ID": header["DOC_ID"], "LIN_SEQ_NO": number, "LIN_TYP": "S"}
+                connection.execute(t.line.insert(), [line | own])
+                self.commit_stock(connection, line["ITEM_NO"], line["STK_LOC_ID"], -line["QTY_SOLD"])
+                self.hand_over(connection, line["ITEM_NO"], line["STK_LOC_ID"], line["QTY_SOLD"])
+            rows = [{"DOC_ID": header["DOC_ID"], "SEQ_NO": at, "PKG_TRK_NO": one} for at, one in enumerate(tracking, 1)]
+            if rows:
+                connection.execute(t.package.insert(), rows)
+        said = {"ticket_no": header["TKT_NO"], "tracking": list(tracking), "marker": marker}
+        said["lines"] = [{"sku": one["ITEM_NO"], "quantity": int(one["QTY_SOLD"])} for one in lines]
+        self.journal.append(SYSTEM, "staff", "release", header["DOC_ID"], **said)
+        return {"doc_id": header["DOC_ID"], **said}
 
     def state(self) -> dict[str, Any]:
         """Give what stands in the books: inventory, customers, documents with all their parts."""
@@ -233,6 +269,29 @@ PARTS: dict[str, Table] = {
     "totals": t.totals,
     "notes": t.document_note,
 }
+
+
+def _released(connection: Connection, ticket_no: str) -> list[int]:
+    """Give the tickets that released parts of an order, by its number."""
+    tickets: list[int] = []
+    for table in (t.document, t.posted_ticket):
+        mine = table.c.TKT_NO.startswith(f"{ticket_no}-", autoescape=True)
+        tickets += connection.execute(select(table.c.DOC_ID).where(mine)).scalars().all()
+    return tickets
+
+
+def _still_open(connection: Connection, doc_id: int, tickets: Sequence[int]) -> list[dict[str, Any]]:
+    """Give an order's lines with what is still to be released of each."""
+    gone: dict[str, Decimal] = {}
+    for row in connection.execute(select(t.line).where(t.line.c.DOC_ID.in_(tickets))).mappings():
+        gone[row["ITEM_NO"]] = gone.get(row["ITEM_NO"], Decimal(0)) + row["QTY_SOLD"]
+    found = []
+    for row in connection.execute(select(t.line).where(t.line.c.DOC_ID == doc_id)).mappings():
+        taken = min(row["QTY_SOLD"], gone.get(row["ITEM_NO"], Decimal(0)))
+        gone[row["ITEM_NO"]] = gone.get(row["ITEM_NO"], Decimal(0)) - taken
+        if row["QTY_SOLD"] > taken:
+            found.append(dict(row) | {"QTY_SOLD": row["QTY_SOLD"] - taken})
+    return sorted(found, key=lambda one: int(one["LIN_SEQ_NO"]))
 
 
 def _move_addresses(connection: Connection, gone: str, stays: str) -> None:

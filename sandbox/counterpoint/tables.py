@@ -131,6 +131,7 @@ misc = _table(
 document_note = _table(
     "PS_DOC_NOTE", {"DOC_ID": BigInteger(), "NOTE_SEQ_NO": Integer()}, {"NOTE_ID": String(20), "NOTE": String(500)}
 )
+package = _table("PS_DOC_PKG_TRK_NO", {"DOC_ID": BigInteger(), "SEQ_NO": Integer()}, {"PKG_TRK_NO": String(40)})
 contact = _table(
     "PS_DOC_CONTACT",
     {"DOC_ID": BigInteger(), "CONTACT_ID": Integer()},

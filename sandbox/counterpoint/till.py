@@ -54,6 +54,7 @@ def routes(books: Books, switches: Switches) -> list[Route]:
         route("merges", "POST", _merge),
         route("documents/{doc_id:int}/post", "POST", _post),
         route("documents/{marker}/void", "POST", _void),
+        route("documents/{marker}/release", "POST", _release),
         Route(CONTROL + "state", state),
         Route(CONTROL, show),
     ]
@@ -99,6 +100,15 @@ def _merge(books: Books, _params: Any, given: dict[str, Any]) -> None:
 
 def _void(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]:
     return {"doc_id": books.void_document(str(params["marker"]), of_age_s=float(given.get("of_age_s", 0)))}
+
+
+def _release(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]:
+    return books.release(
+        str(params["marker"]),
+        of_age_s=float(given.get("of_age_s", 0)),
+        part=bool(given.get("part")),
+        tracking=[str(one) for one in given.get("tracking") or []],
+    )
 
 
 def _post(books: Books, params: Any, _given: dict[str, Any]) -> None:

@@ -146,6 +146,7 @@ def _state(store: Store) -> bytes:
                 "products": {one["sku"]: {name: one[name] for name in names} for one in shelves},
                 "customers": [rest.show("customers", one) for one in people],
                 "orders": [rest.show("orders", one) for one in store.tables["orders"].values()],
+                "notes": {one["id"]: one["_notes"] for one in store.tables["orders"].values()},
                 "mails": store.mails,
                 "hooks": [rest.show("webhooks", one) for one in store.tables["webhooks"].values()],
             }

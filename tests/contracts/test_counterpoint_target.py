@@ -20,7 +20,7 @@ from counterflow.clock import SystemClock
 from counterflow.config import CounterpointRest
 from counterflow.errors import Broken, Transient
 from counterflow.state.server import EmbeddedServer
-from counterflow.systems.counterpoint import sql
+from counterflow.systems.counterpoint import releases, sql
 from counterflow.systems.counterpoint.client import CounterpointClient
 from sandbox.counterpoint import tables as t
 from sandbox.counterpoint.books import Refused
@@ -37,11 +37,12 @@ from schemas.commands import (
     FindDocument,
     PlaceDocument,
     Profile,
+    ReadRelease,
     SetStock,
     body_hash,
 )
 from schemas.outcomes import Outcome
-from schemas.records import Address, Postal
+from schemas.records import Address, Postal, Release, ReleasedLine
 
 NUMBERS = itertools.count(1)
 WAIT_S_MAX = 20.0
@@ -57,7 +58,9 @@ class Shop:
         self.direct = create_engine(url)
         self.sql = sql.open_engine(str(self.said["counterpoint"]["sql_url"]))
 
-    def target(self, *, server_timeout_s: float = 60.0, timeout_s: float = 15.0, **login: Any) -> CounterpointTarget:
+    def target(
+        self, *, server_timeout_s: float = 60.0, timeout_s: float = 15.0, tracking: str = "", **login: Any
+    ) -> CounterpointTarget:
         """Give a target of a process of its own."""
         said = self.said["counterpoint"]
         settings: dict[str, Any] = {
@@ -71,7 +74,9 @@ class Shop:
         }
         client = CounterpointClient(CounterpointRest(**settings | login), SystemClock())
         clock = SystemClock()
-        return CounterpointTarget(client, self.sql, clock=clock, workgroup="1", server_timeout_s=server_timeout_s)
+        return CounterpointTarget(
+            client, self.sql, clock=clock, workgroup="1", server_timeout_s=server_timeout_s, tracking=tracking
+        )
 
     def faults(self, **switches: Any) -> None:
         url = f"{self.said['counterpoint']['rest_url']}/_sandbox/faults"
@@ -476,3 +481,62 @@ def test_where_the_posted_orders_are_not_known_nothing_is_said_to_be_gone(
 ) -> None:
     monkeypatch.setattr(sql, "document_tables", lambda _connection: [sql.PS_DOC_HDR])
     assert where(shop, "N-1", "500") == ("held", "")
+
+
+def looked_at(shop: Shop, released: dict[str, Any], *, tracking: str = "PS_DOC_PKG_TRK_NO.PKG_TRK_NO") -> Outcome:
+    body = ReadRelease(doc_id=str(released["doc_id"]), ticket_no=released["ticket_no"], as_of=1)
+    return apply(shop.target(tracking=tracking), body)
+
+
+def test_a_release_is_read_open_and_said_to_be_posted_or_gone(shop: Shop) -> None:  # order-E.16
+    marker = a_marker()
+    apply(shop.target(), order(marker))
+    released = shop.books.release(marker, of_age_s=0, part=True, tracking=["1Z2", "1Z1"])
+    outcome = looked_at(shop, released)
+    assert (outcome.result, outcome.remote["fate"]) == ("already", "open")
+    assert outcome.release == Release(
+        doc_id=str(released["doc_id"]),
+        ticket_no=released["ticket_no"],
+        lines=(ReleasedLine(item_no="ITM0001", quantity=1),),
+        tracking=("1Z1", "1Z2"),
+    )
+    shop.books.post_document(released["doc_id"])
+    outcome = looked_at(shop, released)
+    assert (outcome.remote["fate"], outcome.release) == ("posted", None)  # The sandbox keeps no posted lines.
+    outcome = looked_at(shop, released | {"doc_id": 1})
+    assert (outcome.remote["fate"], outcome.release) == ("gone", None)
+
+
+@pytest.mark.parametrize("tracking", ["", "NO_SUCH_TABLE.PKG_TRK_NO", "PS_DOC_PKG_TRK_NO.NO_SUCH_COLUMN"])
+def test_where_tracking_numbers_are_not_known_a_release_has_none(shop: Shop, tracking: str) -> None:
+    marker = a_marker()
+    apply(shop.target(), order(marker))
+    released = shop.books.release(marker, of_age_s=0, part=False, tracking=["1Z1"])
+    outcome = looked_at(shop, released, tracking=tracking)
+    assert outcome.release is not None
+    assert (outcome.release.tracking, [one.quantity for one in outcome.release.lines]) == ((), [2])
+
+
+def test_an_order_is_released_as_far_as_it_goes_and_then_not_voided(shop: Shop) -> None:
+    before, marker = shop.books.state()["inventory"]["ITM0001"]["MAIN"], a_marker()
+    doc_id = apply(shop.target(), order(marker)).remote["doc_id"]
+    released = [shop.books.release(marker, of_age_s=0, part=part, tracking=[]) for part in (True, False)]
+    number = released[0]["ticket_no"].removesuffix("-01")
+    assert [one["ticket_no"] for one in released] == [f"{number}-01", f"{number}-02"]
+    after = shop.books.state()["inventory"]["ITM0001"]["MAIN"]
+    assert (after["on_hand"], after["commit"]) == (before["on_hand"] - 2, before["commit"])
+    with pytest.raises(Refused, match="Nothing is left"):
+        shop.books.release(marker, of_age_s=0, part=False, tracking=[])
+    with pytest.raises(Refused, match="were released"):
+        shop.books.void_document(marker)
+    assert where(shop, marker, doc_id) == ("already", "open")
+
+
+def test_where_lines_may_not_be_read_nothing_is_said_of_a_release(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        releases, "PLACES", tuple((fate, head, releases._lines("NO")) for fate, head, _ in releases.PLACES)
+    )
+    marker = a_marker()
+    apply(shop.target(), order(marker))
+    released = shop.books.release(marker, of_age_s=0, part=False, tracking=[])
+    assert looked_at(shop, released).result == "held"

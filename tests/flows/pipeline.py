@@ -18,14 +18,14 @@ from processors.shop import Shop
 from schemas.changes import Change, Source, encode_key
 from schemas.commands import Command
 from schemas.outcomes import Cursor, DeadLetter, Heartbeat, Outcome
-from schemas.records import Customer
+from schemas.records import Customer, Release
 from schemas.requests import Ask, DecideReview, Request, SetMaster, SetTask, SyncNow
 from tests.flows.builders import Row, shop
 
 KEYS = {"AR_CUST": ("CUST_NO",), "IM_ITEM": ("ITEM_NO",), "IM_INV": ("ITEM_NO", "LOC_ID"), "PS_DOC_HDR": ("DOC_ID",)}
 TABLES = (
     "record link wanted reservation review log_entry outbox setting timer request_done cursor connection topic handled "
-    "profile person welcome match_key match_pair"
+    "profile person welcome match_key match_pair release"
 )
 ORIGIN = "test"
 
@@ -107,7 +107,13 @@ class Pipeline:
         return self.arrived(f"changes.{system}.{entity}", key, msgspec.json.encode(change))
 
     def answer(
-        self, command: Command, result: str, message: str = "", record: Customer | None = None, **remote: Any
+        self,
+        command: Command,
+        result: str,
+        message: str = "",
+        record: Customer | None = None,
+        release: Release | None = None,
+        **remote: Any,
     ) -> Arrived:
         """A consumer's answer to a command."""
         outcome = Outcome(
@@ -120,6 +126,7 @@ class Pipeline:
             message=message,
             remote=remote,
             record=record,
+            release=release,
             applied_at=self.clock.now(),
         )
         return self.arrived("outcomes", command.key.encode(), msgspec.json.encode(outcome))

@@ -95,7 +95,7 @@ class World:
         answer = self.pipeline.answer(command, result, record=record, **remote)
         self.commands += self.pipeline.take(answer)
 
-    def _do(self, command: Command) -> tuple[str, dict[str, str], Customer | None]:
+    def _do(self, command: Command) -> tuple[str, dict[str, Any], Customer | None]:
         match command.body:
             case CreateAccount(email=email, pos_id=pos_id):
                 found = [

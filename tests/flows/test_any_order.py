@@ -54,7 +54,7 @@ def a_little_world(pipeline: Pipeline) -> Streams:
         [here("IM_INV", b.stock("JUG", 1))],
         [
             here("PS_DOC_HDR", ana, position=placed),
-            here("PS_DOC_HDR", ana | {"TKT_NO": "T-1"}, position=replaced),
+            here("PS_DOC_HDR", ana | {"STA_ID": "2"}, position=replaced),
             pipeline.gone_here("PS_DOC_HDR", DOC_ID="500", position=posted),
         ],
         [here("PS_DOC_HDR", south, position=replaced)],

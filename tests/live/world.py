@@ -18,7 +18,7 @@ from counterflow.cli.installation import Installation, Pipeline
 from sandbox.day import Day
 from sandbox.remote import Remote
 from sandbox.shop import Shop
-from sandbox.truth import Truth
+from sandbox.truth import Truth, check_shipments
 from tests.live.waiting import wait_for
 
 RATE_PER_S = 6.0
@@ -42,6 +42,7 @@ class World:
         states = {name: self.remote.state(name) for name in ("counterpoint", *self.remote.stores)}
         truth = Truth(journal, states, self.made.sites(), self.shop)
         flows = [truth.check_orders(0, time.time()), truth.check_customers(), *truth.check_stock(0, time.time())]
+        flows.append(check_shipments(journal, states, self.made.sites()))
         return [line for flow in flows for line in flow.wrong]
 
     def wait_until_right(self, *, within_s: float = RIGHT_S_MAX) -> None:

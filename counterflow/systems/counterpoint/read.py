@@ -3,15 +3,15 @@
 A number may be a JSON number or a text; a time may be ISO text or milliseconds (docs/facts/messaging.md 5.4).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
-from counterflow.errors import Rejected
-from schemas.records import Address, Customer, Document, Item, Record, Stock
+from counterflow.errors import Held, Rejected
+from schemas.records import Address, Customer, Document, Item, Record, Release, ReleasedLine, Stock
 
 
 def read(entity: str, row: bytes) -> Record:
@@ -150,6 +150,22 @@ def _document(values: Mapping[str, Any]) -> Document:
         station=_text(values, "STA_ID"),
         stock_location=_text(values, "STK_LOC_ID"),
     )
+
+
+def release(doc_id: str, ticket_no: str, rows: Iterable[Mapping[str, Any]], tracking: tuple[str, ...]) -> Release:
+    """Read what a release ticket let out.
+
+    Raises:
+        Held: Pieces of a line are no whole number: no web order has such a line.
+    """
+    lines = []
+    for row in rows:
+        quantity, item_no = _number(row, "QTY_SOLD"), _text(row, "ITEM_NO")
+        if quantity != int(quantity):
+            raise Held(f"ticket {ticket_no} releases {quantity} of {item_no}: web orders count whole pieces")
+        if item_no and quantity > 0 and _text(row, "LIN_TYP") != "R":
+            lines.append(ReleasedLine(item_no=item_no, quantity=int(quantity)))
+    return Release(doc_id=doc_id, ticket_no=ticket_no, lines=tuple(lines), tracking=tracking)
 
 
 _TABLES: dict[str, Callable[[Mapping[str, Any]], Record]] = {

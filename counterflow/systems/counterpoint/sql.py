@@ -101,6 +101,9 @@ CLAIM = Table(
 
 # Documents before stock: an item's figures must never be read before the document that moved them.
 TRACKED: Mapping[str, Table] = {str(table.name): table for table in (AR_CUST, IM_ITEM, PS_DOC_HDR, IM_INV)}
+COLUMNS = sql(
+    "SELECT TABLE_NAME AS tbl, COLUMN_NAME AS col FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_NAME IN :tables"
+).bindparams(bindparam("tables", expanding=True))
 ROWS_AT_ONCE = 200  # Of one look-up by keys: far below SQL Server's 2,100 parameters.
 FREETDS = "freetds"
 LOGIN_S_MAX = 10
@@ -200,11 +203,8 @@ def missing_columns(connection: Connection) -> list[str]:
 
     INFORMATION_SCHEMA shows what our login may use: of a table without a right no column is seen.
     """
-    query = sql(
-        "SELECT TABLE_NAME AS tbl, COLUMN_NAME AS col FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_NAME IN :tables"
-    ).bindparams(bindparam("tables", expanding=True))
     names = [*TRACKED, CLAIM.name]
-    there = {(row.tbl, row.col) for row in connection.execute(query, {"tables": names})}
+    there = {(row.tbl, row.col) for row in connection.execute(COLUMNS, {"tables": names})}
     missing = []
     for table in (*TRACKED.values(), CLAIM):
         gone = [f"{table.name}.{column.name}" for column in table.c if (table.name, column.name) not in there]

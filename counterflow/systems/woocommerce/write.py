@@ -1,14 +1,19 @@
 """Our commands -> the API's requests, and what its answers mean. Pure."""
 
-from collections.abc import Mapping
+import html
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from counterflow.systems.woocommerce.read import GROUP, MARKETING, POS_ID
-from schemas.commands import CreateAccount, Profile, SetStock
+from schemas.commands import CreateAccount, Profile, SetStock, Shipment, UpdateOrder
 from schemas.profiles import FIELDS as ALL_FIELDS
 from schemas.profiles import of_profile
 from schemas.records import Postal
 
+SHIPMENTS = "counterflow_shipments"  # Our own key of an order's meta data.
+MAY_COMPLETE = frozenset({"pending", "on-hold", "processing"})  # A status only moves forward, and out of no end.
 FIELDS = frozenset({*ALL_FIELDS, "pos_id"})
 LENGTHS: dict[str, int] = {}
 _META = {"marketing": MARKETING, "group": GROUP, "pos_id": POS_ID}
@@ -33,6 +38,35 @@ def stock_result(wanted: SetStock, row: Mapping[str, Any]) -> tuple[str, str]:
     if row.get("stock_quantity") != wanted.quantity:
         return "waiting", f"product {wanted.product_id} ({wanted.sku}): the store answered {row.get('stock_quantity')}"
     return "applied", ""
+
+
+def order_changes(wanted: UpdateOrder, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the body of PUT /orders/{id}; empty where the order says it all already."""
+    text = msgspec.json.encode([_told(one) for one in wanted.shipments]).decode()
+    before = next((one.get("value") for one in row.get("meta_data") or [] if one.get("key") == SHIPMENTS), None)
+    found: dict[str, Any] = {} if before == text else {"meta_data": [{"key": SHIPMENTS, "value": text}]}
+    if wanted.status == "completed" and row.get("status") in MAY_COMPLETE:
+        found["status"] = wanted.status
+    return found
+
+
+def shipment_note(shipment: Shipment) -> str:
+    """Say what left, for people; it begins with the ticket's number."""
+    what = ", ".join(f"{one.quantity} x {one.name or one.sku}" for one in shipment.lines)
+    tracking = f" Tracking: {', '.join(shipment.tracking)}." if shipment.tracking else ""
+    return f"Shipment {shipment.reference}: {what}.{tracking}"
+
+
+def is_noted(shipment: Shipment, notes: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether a note tells of a shipment and all its tracking numbers, whatever the store made of its signs."""
+    texts = [html.unescape(str(one.get("note", ""))) for one in notes]
+    mine = [text for text in texts if text.startswith(f"Shipment {shipment.reference}:")]
+    return any(all(number in text for number in shipment.tracking) for text in mine)
+
+
+def _told(shipment: Shipment) -> dict[str, Any]:
+    lines = [{"line": one.line_id, "sku": one.sku, "quantity": one.quantity} for one in shipment.lines]
+    return {"reference": shipment.reference, "lines": lines, "tracking": list(shipment.tracking)}
 
 
 def account_changes(wanted: Profile) -> dict[str, Any]:
