@@ -23,6 +23,7 @@ from counterflow.systems.counterpoint.dialects import app_lock
 from schemas.commands import (
     ChangeCustomer,
     Command,
+    CompareDocument,
     CreateAccount,
     CreateCustomer,
     FindDocument,
@@ -127,6 +128,8 @@ class CounterpointTarget:
                 return Done(result=result, remote=remote, exchange=exchange)
             case FindDocument():
                 return Done(result="already", remote=self._where(command.body))
+            case CompareDocument():
+                return Done(result="already", remote=self._differs(command.body))
             case ReadRelease():
                 return self._read_release(command.body)
             case SetStock() | CreateAccount() | UpdateOrder():
@@ -244,6 +247,14 @@ class CounterpointTarget:
             if wanted.doc_id in {str(doc_id) for doc_id, _, _ in found}:
                 return {"doc_id": wanted.doc_id, "fate": fate}
         return {"doc_id": wanted.doc_id, "fate": "gone"}
+
+    def _differs(self, wanted: CompareDocument) -> Remote:
+        """Compare an edited order's document; one that is not open any more cannot be read."""
+        try:
+            different = write.differences(wanted.document, self._client.document(int(wanted.doc_id)))
+        except Rejected:
+            different = ["it is not open any more"]
+        return {"doc_id": wanted.doc_id, "differs": "; ".join(different)}
 
     def _read_release(self, wanted: ReadRelease) -> Done:
         """Read what a release ticket let out, open or posted."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from counterflow.state import links, records, reservations, wanted
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
-from processors import customers, releases
+from processors import customers, edits, releases
 from processors.rules.documents import marker_of, read_marker
 from processors.rules.refunds import read_return_marker
 from processors.shop import State
@@ -51,6 +51,7 @@ def _note_return(document: Document, state: State) -> None:
 def _enter(state: State, document: Document, position: int, store: str, order_id: str) -> None:
     ours = OurId(f"{store}/{order_id}")
     releases.order_known(document, ours, state)
+    edits.changed_there(state, ours)
     names = [(store, order_id), (COUNTERPOINT, document.key)]
     is_new = links.make_all(state.connection, "order", names, ours, "document")
     buyer = customers.id_of(state, document.cust_no)
@@ -101,6 +102,9 @@ def take_answer(outcome: Outcome, state: State) -> None:
     doc_id, what = outcome.remote.get("doc_id"), outcome.remote.get("fate")
     if doc_id is not None and links.find(state.connection, "release", COUNTERPOINT, doc_id) is not None:
         releases.take_answer(outcome, state)
+        return
+    if "differs" in outcome.remote:
+        edits.take_answer(outcome, state)
         return
     ours = None if doc_id is None else links.find(state.connection, "order", COUNTERPOINT, doc_id)
     if doc_id is None or ours is None or what not in {"posted", "gone"}:

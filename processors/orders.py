@@ -9,7 +9,7 @@ import msgspec
 from counterflow.state import links, records, reservations, reviews, steering, wanted
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
-from processors import customers, matches, releases
+from processors import customers, edits, matches, releases
 from processors.rules import documents, refunds
 from processors.rules.blocking import person_of
 from processors.rules.documents import Hold, Site
@@ -86,9 +86,12 @@ def _watch_refunds(state: State, site: Site, order: Order, wanted_body: str) -> 
             state.settle("order-refund", name)
             continue
         what = refunds.return_of(order, nets, number, marker)
-        text = what.text(order.minor_digits, [one.pay_code for one in body.payments])
+        pay_codes = [one.pay_code for one in body.payments]
+        text = what.text(order.minor_digits, pay_codes)
         message = f"the store gave money back: enter a return that carries {marker} as purchase order number: {text}"
-        state.ask("order-refund", name, message, {"marker": marker, "amount": what.amount})
+        facts = {"order": body.marker, "marker": marker, "pay_codes": pay_codes, "lines": what.lines}
+        facts |= {name: getattr(what, name) for name in ("shipping", "tax", "goodwill", "amount")}
+        state.ask("order-refund", name, message, facts)
 
 
 def _is_from_before(state: State, store: str, placed_at: datetime) -> bool:
@@ -142,7 +145,7 @@ def _want(state: State, site: Site, order: Order, row: Row, standing: Any) -> No
     """Want the order's document, unless it is on its way or there already."""
     is_out = standing is not None and standing.state in {"sent", "done", "held", "rejected"}
     if standing is not None and is_out and not _lost_its_customer(state, standing, order, row):
-        return _watch_edit(state, standing.body, order, row)
+        return edits.watch(state, site, order, standing.body)
     if _was_dropped(standing):
         return None
     items = records.items(state.connection, {line.sku for line in order.lines if line.sku})
@@ -221,14 +224,6 @@ def _may_be_known(state: State, order: Order, create: CreateCustomer, row: Row) 
     message = f"{len(likely)} customers may be this one already, the likeliest with {percent[0]} %"
     state.ask("order-customer", row[2], message, facts)
     return True
-
-
-def _watch_edit(state: State, wanted_body: str, order: Order, row: Row) -> None:
-    """Find an order that was changed after its document was on its way: for a person."""
-    body = msgspec.json.decode(wanted_body, type=PlaceDocument)
-    if body.order_hash != documents.fingerprint(order):
-        message = "the order was changed in the store after its document was placed: bring the document up to date"
-        state.ask("order-edited", row[2], message, {"marker": body.marker})
 
 
 def _was_dropped(standing: Any) -> bool:

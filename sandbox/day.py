@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.life import Life
 from sandbox.remote import Remote
-from sandbox.shop import FIRST, LAST, Shop
+from sandbox.shop import CARD_CENTS, FIRST, LAST, Shop
 
 # State and county, as the shop's file names them; a fee below 0 is a discount on the whole order.
 TAXES: list[dict[str, float]] = [{}, {"US-TAX-1": 8.25}, {"US-STATE-1": 6.25, "US-COUNTY-2": 1.5}]
@@ -51,6 +51,8 @@ class Day:
     placed: list[tuple[str, int]] = field(default_factory=list)  # Orders that were paid.
     cancelled: list[tuple[str, int]] = field(default_factory=list)  # Of those, whose document staff must void.
     shipping: list[tuple[str, int]] = field(default_factory=list)  # Of those, of which something has left.
+    sold: dict[tuple[str, int], list[dict[str, Any]]] = field(default_factory=dict)  # Orders that were paid: lines.
+    cards: dict[str, int] = field(default_factory=dict)  # Gift cards, and the cents that may still be on them.
     made: int = 0
     born: int = 0  # People who were not known before.
 
@@ -65,6 +67,7 @@ class Day:
             name = rows[0]["CUST_NO"] if len(rows) == 1 else email
             self.people.append(Person(name, email, email, rows[0]["FST_NAM"], rows[0]["LST_NAM"], expect))
         self.born = len(self.people)
+        self.cards = {one["GFC_NO"]: CARD_CENTS for one in self.shop.gift_cards}
 
     def step(self) -> None:
         """Let one thing happen."""
@@ -82,6 +85,7 @@ class Day:
             (self.void, 4),
             (self.release, 8),
             (self.ship_there, 1),
+            (self.refund, 3),
         ]
         work = self.dice.choices([one for one, _ in kinds], [weight for _, weight in kinds])[0]
         work()
@@ -166,6 +170,21 @@ class Day:
             self.remote.post(store, f"orders/{number}/status", status="completed").raise_for_status()
             self.shipping.append((store, number))
 
+    def refund(self) -> None:
+        """Let a store's staff give back a piece of a paid order, or some cents for a complaint."""
+        known = [one for one in (*self.placed, *self.shipping) if one in self.sold]
+        if not known:
+            return
+        store, number = self.dice.choice(known)
+        line = self.dice.choice(self.sold.pop((store, number)))
+        body: dict[str, Any] = {"goodwill_cents": self.dice.choice([0, 150, 275])}
+        if line["quantity"] > 1 or not body["goodwill_cents"]:
+            body |= {"sku": line["sku"], "quantity": 1}
+        if (store, number) in self.placed:  # It is not cancelled any more; what is left of it is shipped.
+            self.placed.remove((store, number))
+            self.shipping.append((store, number))
+        self.remote.post(store, f"orders/{number}/refunds", **body).raise_for_status()
+
     def finish(self) -> None:
         """Void the documents of cancelled orders that are still there; what was never placed is not."""
         self.cancelled = [(store, number) for store, number in self.cancelled if not self._void(store, number)]
@@ -209,6 +228,26 @@ class Day:
         if person.only and account is None:
             store, account = person.only, person.accounts[person.only]
         guest = more.pop("guest", account is None and self.dice.random() < 0.3)
+        body = self._basket(person, guest=guest) | more
+        if "tamper" not in more and self.dice.random() < 0.15:
+            body["gift_cards"] = [self._gift_card()]
+        if account is not None or (not guest and store in person.accounts):
+            body["customer_id"] = account or person.accounts[store]
+        answer = self.remote.post(store, "orders", **body)
+        if answer.status_code != 201:
+            return None
+        made = answer.json()
+        becomes_document = made["status"] == "processing" and body["expect"] == "document" == person.expect
+        if made["customer_id"]:
+            person.accounts[store] = made["customer_id"]
+        if becomes_document:
+            self.placed.append((store, int(made["id"])))
+            self.sold[(store, int(made["id"]))] = body["lines"]
+            person.paid |= {store} if made["customer_id"] else set()
+        return int(made["id"])
+
+    def _basket(self, person: Person, *, guest: bool) -> dict[str, Any]:
+        """Fill a basket, and say who is at the checkout."""
         body: dict[str, Any] = {
             "person": person.name,
             "expect": person.expect,
@@ -228,19 +267,14 @@ class Day:
             body["fees"] = self.dice.choice(FEES)
         if self.dice.random() < 0.2:
             body["coupon"] = "save10"
-        if account is not None or (not guest and store in person.accounts):
-            body["customer_id"] = account or person.accounts[store]
-        answer = self.remote.post(store, "orders", **(body | more))
-        if answer.status_code != 201:
-            return None
-        made = answer.json()
-        becomes_document = made["status"] == "processing" and body["expect"] == "document" == (body | more)["expect"]
-        if made["customer_id"]:
-            person.accounts[store] = made["customer_id"]
-        if becomes_document:
-            self.placed.append((store, int(made["id"])))
-            person.paid |= {store} if made["customer_id"] else set()
-        return int(made["id"])
+        return body
+
+    def _gift_card(self) -> dict[str, Any]:
+        """Pick a gift card for a part of an order; one that is given up later has been lowered here all the same."""
+        code = self.dice.choice(sorted(self.cards))
+        cents = min(self.cards[code], self.dice.choice([500, 1000, 2500]))
+        self.cards[code] -= cents
+        return {"code": code, "cents": cents}
 
     def _person(self) -> Person:
         roll = self.dice.random()
@@ -297,7 +331,8 @@ class Storm:
         return [
             ("web hooks of both stores get lost and doubled", 0.05, lambda: self._both(**lost)),
             ("Counterpoint is down", 0.15, lambda: remote.faults("counterpoint", down=True)),
-            ("Counterpoint is back", 0.32, lambda: remote.faults("counterpoint", down=False)),
+            ("Counterpoint is back, and slow", 0.28, lambda: remote.faults("counterpoint", down=False, delay_s=1.5)),
+            ("Counterpoint is quick again", 0.35, lambda: remote.faults("counterpoint", delay_s=0.0)),
             ("Counterpoint applies unanswered", 0.36, lambda: remote.faults("counterpoint", share_half_applied=0.3)),
             ("south answers 429 and 500 and applies without answering", 0.4, lambda: remote.faults("south", **bad)),
             ("a process of ours is killed hard", 0.5, lambda: self.told(f"killed: {self.kill(dice)}")),

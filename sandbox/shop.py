@@ -38,6 +38,7 @@ class Shop:
     shelves: list[dict[str, Any]]
     accounts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # Of each store: what /_sandbox/load takes.
     products: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    gift_cards: list[dict[str, Any]] = field(default_factory=list)
 
 
 def generate(seed: int, *, customers: int = 2000, items: int = 500) -> Shop:
@@ -51,6 +52,7 @@ def generate(seed: int, *, customers: int = 2000, items: int = 500) -> Shop:
         for loc, low, high in (("MAIN", 15, 120), ("WH2", 0, 40))
     ]
     shop = Shop(people, things, shelves)
+    shop.gift_cards.extend(_gift_card(number) for number in range(1, 41))
     for store in STORES:
         known = [one for one in people if one["EMAIL_ADRS_1"] and one["IS_ECOMM_CUST"] == "Y" and dice.random() < 0.5]
         strangers = [_account(dice, f"{store}{number}") for number in range(customers // 20)]
@@ -72,6 +74,7 @@ def _customers(dice: random.Random, count: int) -> Iterator[dict[str, Any]]:
             }
 
 
+CARD_CENTS = 5000  # On each gift card.
 GROUPS = ("RETAIL", "RETAIL", "RETAIL", "WHOLESALE", "VIP", "")
 
 
@@ -131,6 +134,11 @@ def _item(dice: random.Random, number: int) -> dict[str, Any]:
     }
 
 
+def _gift_card(number: int) -> dict[str, Any]:
+    card = {"GFC_NO": f"GC-{number:04d}", "GFC_COD": "GC", "IS_VOID": "N"}
+    return card | {"ORIG_AMT": CARD_CENTS / 100, "CURR_AMT": CARD_CENTS / 100}
+
+
 def _account(dice: random.Random, name: str) -> dict[str, Any]:
     first, last = dice.choice(FIRST), dice.choice(LAST)
     return {"email": f"{first}.{last}.{name}@example.net".lower(), "first_name": first, "last_name": last}
@@ -164,3 +172,4 @@ def fill_counterpoint(engine: Engine, shop: Shop) -> None:
         connection.execute(t.customer.insert(), shop.customers)
         connection.execute(t.item.insert(), shop.items)
         connection.execute(t.inventory.insert(), shop.shelves)
+        connection.execute(t.gift_card.insert(), shop.gift_cards)

@@ -4,7 +4,6 @@ Everything here is reckoned from the sandbox's own journal and state: which docu
 it is, and what each store may offer at any moment.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +90,7 @@ class Truth:
         cancelled: dict[tuple[str, str], float] = {}
         for entry in self._journal:
             key = (entry["system"], entry["key"])
-            if entry["kind"] == "order":
+            if entry["kind"] == "order" and "status" in entry["data"]:  # Not a change of one.
                 found[key] = WebOrder(*key, entry, entry["data"]["status"], None, None)
                 _take_status(found[key], entry["data"]["status"], entry["at"])
             elif entry["kind"] == "order-status" and key in found:
@@ -158,16 +157,16 @@ class Truth:
             sums[0] += round(row["QTY_SOLD"])
             sums[1] += round(row["EXT_PRC"] * 100)
         pairs = [
-            ("total", data["total_cents"], round(total.get("TOT", 0) * 100)),
+            ("total", data["total_cents"] + sum(data["cards_cents"].values()), round(total.get("TOT", 0) * 100)),
             ("tax", data["tax_cents"], round(total.get("TAX_AMT", 0) * 100)),
             (
                 "shipping and fees",
                 _charges(data),
-                {row["MISC_CHRG_NO"]: _cents(row["MISC_AMT"]) for row in document["misc"]},
+                {row["MISC_CHRG_NO"]: cents_of(row["MISC_AMT"]) for row in document["misc"]},
             ),
-            ("taxes", _taxes(data), {row["AUTH_COD"]: _cents(row["TAX_AMT"]) for row in document["taxes"]}),
+            ("taxes", _taxes(data), {row["AUTH_COD"]: cents_of(row["TAX_AMT"]) for row in document["taxes"]}),
             ("lines", *_lines(lines, placed, off=-sum(fee for fee in data["fees_cents"] if fee < 0))),
-            ("paid", _deposit(data), _cents(sum(row["AMT"] or 0 for row in document["payments"]))),
+            ("paid", *_paid(data, document["payments"])),
             ("store", self._sites[order.store].store_no, document["STR_ID"]),
         ]
         return [
@@ -249,51 +248,7 @@ class Truth:
         return steps
 
 
-def check_shipments(
-    journal: Sequence[Entry], states: Mapping[str, Mapping[str, Any]], sites: Mapping[str, Site]
-) -> Flow:
-    """Check that each web order tells of what left of it, once, and is completed once everything has."""
-    flow = Flow("release -> store")
-    releases: dict[str, list[Entry]] = {}
-    for entry in (one for one in journal if one["kind"] == "release"):
-        releases.setdefault(entry["data"]["marker"], []).append(entry)
-    changes = [entry for entry in journal if entry["kind"] in {"order", "order-status"}]
-    for store, site in sites.items():
-        for row in states[store]["orders"]:
-            key, mine = str(row["id"]), releases.get(f"{site.prefix}{row['id']}", [])
-            own = [entry for entry in changes if (entry["system"], entry["key"]) == (store, key)] if mine else []
-            wrong = _shipping(row, mine, states[store]["notes"][key])
-            flow.wrong += [f"{store} order {key}: {text}" for text in wrong]
-            for entry in mine:
-                flow.changes += 1
-                later = [one["at"] for one in own if one["actor"] == "api" and one["at"] >= entry["at"]]
-                flow.delays += [min(later) - entry["at"]] if later else []
-    return flow
-
-
-def _shipping(row: Mapping[str, Any], releases: Sequence[Entry], notes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Compare what an order tells of its shipments, its notes and its status, with what was released."""
-    text = next((one["value"] for one in row["meta_data"] if one["key"] == "counterflow_shipments"), "[]")
-    told = {one["reference"]: (_pieces(one["lines"]), one["tracking"]) for one in json.loads(text)}
-    true = {one["data"]["ticket_no"]: (_pieces(one["data"]["lines"]), one["data"]["tracking"]) for one in releases}
-    wrong = [] if told == true else [f"tells of {told}, released were {true}"]
-    for number in true:
-        if sum(one["note"].startswith(f"Shipment {number}:") for one in notes) != 1:
-            wrong.append(f"{number} is not noted exactly once")
-    pieces = _pieces([line for one in releases for line in one["data"]["lines"]])
-    if bool(releases) and pieces == _pieces(row["line_items"]) and row["status"] != "completed":
-        wrong.append(f"is {row['status']} although everything was released")
-    return wrong
-
-
-def _pieces(lines: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for line in lines:
-        found[line["sku"]] = found.get(line["sku"], 0) + line["quantity"]
-    return found
-
-
-def _cents(amount: float) -> int:
+def cents_of(amount: float) -> int:
     return round(amount * 100)
 
 
@@ -303,9 +258,14 @@ def _charges(data: Mapping[str, Any]) -> dict[str, int]:
     return {number: cents for number, cents in charges.items() if cents}
 
 
-def _deposit(data: Mapping[str, Any]) -> int:
-    """Give what was paid when the order was placed: all of it, but for cash on delivery."""
-    return 0 if data["payment_method"] == "cod" else int(data["total_cents"])
+def _paid(data: Mapping[str, Any], payments: Sequence[Mapping[str, Any]]) -> tuple[object, object]:
+    """Give what was paid when the order was placed, tender by tender: by gift cards, and all but cash on delivery."""
+    here = {("GIFT", code): cents for code, cents in data["cards_cents"].items()}
+    here |= {("CARD", ""): int(data["total_cents"])} if data["payment_method"] != "cod" else {}
+    there = {(row["PAY_COD"], row["CARD_NO"] or ""): cents_of(row["AMT"] or 0) for row in payments}
+    return {name: cents for name, cents in here.items() if cents}, {
+        name: cents for name, cents in there.items() if cents
+    }
 
 
 def _taxes(data: Mapping[str, Any]) -> dict[str, int]:

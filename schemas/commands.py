@@ -133,6 +133,14 @@ class FindDocument(_Body, frozen=True, kw_only=True, tag="find_document"):
     doc_id: str
 
 
+class CompareDocument(_Body, frozen=True, kw_only=True, tag="compare_document"):
+    """Say how a document differs from what its order has become since. Writes nothing."""
+
+    doc_id: str
+    document: PlaceDocument
+    as_of: int  # The version of its header's last change that was seen: a later one is compared again.
+
+
 class ReadRelease(_Body, frozen=True, kw_only=True, tag="read_release"):
     """Say what a release ticket let out, and under which tracking numbers. Writes nothing."""
 
@@ -174,6 +182,7 @@ Body = (
     | CreateAccount
     | PlaceDocument
     | FindDocument
+    | CompareDocument
     | ReadRelease
     | UpdateOrder
 )

@@ -146,7 +146,7 @@ def _site(currency: str) -> Site:
         misc_charge_no="1",
         fee_charge_no="2",
         taxes={"T1": ("S", "S")},
-        pay_codes={"*": "CARD"},
+        pay_codes={"gift_card": "GIFT", "*": "CARD"},
         currency=currency,
         takes_suggestion=False,
     )

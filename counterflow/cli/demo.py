@@ -15,11 +15,12 @@ from rich.table import Table
 from counterflow.cli.installation import PER_HOUR, SWEEP_S, Installation, Pipeline
 from counterflow.cli.rebuild import compare_rebuilt
 from sandbox import lives
+from sandbox.aftermath import check_gift_cards, check_refunds, check_shipments
 from sandbox.day import Day, Storm, play
 from sandbox.life import Life
 from sandbox.remote import Remote
 from sandbox.shop import generate
-from sandbox.truth import Flow, Truth, check_shipments
+from sandbox.truth import Flow, Truth
 
 CALM_S, CALM_PER_S = 40.0, 10.0
 CALM_DELAY_S = 0.05  # Stores answer in 50 ms.
@@ -61,6 +62,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         life.finish()
         _settle(made, pipeline, remote, quiet_s=1.0)
         day.finish()
+        _enter_returns(pipeline, remote)
         _say("waiting until nothing is left to do")
         _settle(made, pipeline, remote, quiet_s=2 * SWEEP_S + QUIET_S)
         states = {name: remote.state(name) for name in ("counterpoint", *remote.stores)}
@@ -69,6 +71,8 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         flows = [truth.check_orders(0, time.time()), truth.check_customers(), *truth.check_stock(0, time.time())]
         flows += [
             check_shipments(journal, states, made.sites()),
+            check_refunds(journal, states, made.sites()),
+            check_gift_cards(shop, states),
             lives.check_profiles(life, states, journal),
             lives.check_accounts(life, states, journal, per_hour=PER_HOUR),
         ]
@@ -90,6 +94,14 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
     if json_file:
         json_file.write_text(json.dumps(report, indent=1) + "\n")
     return 0 if report["wrong"] == 0 and report["replay_changes"] == 0 else 1
+
+
+def _enter_returns(pipeline: Pipeline, remote: Remote) -> None:
+    """Let staff enter the return of each refund, exactly as they are asked to."""
+    for facts in pipeline.asked("order-refund"):
+        body = {"order": facts["order"], "pay_code": facts["pay_codes"][0]}
+        body |= {name: facts[name] for name in ("lines", "shipping", "tax", "goodwill", "amount")}
+        remote.post("counterpoint", f"documents/{facts['marker']}/return", **body).raise_for_status()
 
 
 def _settle(made: Installation, pipeline: Pipeline, remote: Remote, quiet_s: float = QUIET_S) -> None:

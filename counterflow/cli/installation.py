@@ -148,7 +148,7 @@ class Installation:
                 "tax_rule": "TAX",
                 "taxes": {"US-COUNTY-2": {"authority": "COUNTY", "rule": "COUNTY"}},
                 "fee_charge_no": "2",
-                "pay_codes": {"cod": "COD", "*": "CARD"},
+                "pay_codes": {"cod": "COD", "gift_card": "GIFT", "*": "CARD"},
             },
             "stock": {"locations": ["MAIN"], "buffer": buffer},
             "customers": CUSTOMERS,
@@ -258,6 +258,12 @@ class Pipeline:
                 )
             ).scalar_one()
         return rows + self._lag()
+
+    def asked(self, kind: str) -> list[dict[str, Any]]:
+        """Give the facts of each open review of a kind, as staff read them."""
+        with self._state.connect() as connection:
+            query = text("SELECT body FROM review WHERE kind = :kind AND state = 'open' ORDER BY key")
+            return [json.loads(body) for body in connection.execute(query, {"kind": kind}).scalars()]
 
     def _lag(self) -> int:
         """Count the changes and outcomes that no worker has handled yet."""

@@ -42,6 +42,12 @@ def open_review(
     )
 
 
+def is_open(connection: Connection, kind: str, key: str) -> bool:
+    """Say whether a person is being asked."""
+    match = (review.c.kind == kind) & (review.c.key == key) & (review.c.state == "open")
+    return connection.scalar(select(review.c.key).where(match)) is not None
+
+
 def settle(connection: Connection, names: Iterable[tuple[str, str]]) -> None:
     """Close reviews that the facts have settled: (kind, key)."""
     found = sorted(set(names))

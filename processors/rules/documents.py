@@ -188,7 +188,7 @@ def _payments(order: Order, site: Site) -> tuple[DocumentPayment, ...]:
     """Give a payment for each tender, and the payment method's for the rest (order-E.10)."""
     found = [
         DocumentPayment(
-            pay_code=_pay_code(site, one.method) or "", amount=one.amount, captured=True, card_no=one.card_no
+            pay_code=site.pay_codes.get(one.method, ""), amount=one.amount, captured=True, card_no=one.card_no
         )
         for one in order.tenders
     ]
@@ -205,8 +205,11 @@ def _pay_code(site: Site, method: str) -> str | None:
 
 def _refuse(order: Order, site: Site, items: Mapping[str, Item]) -> Hold | None:
     """Give the first reason to hold an order, None where there is none."""
-    methods = [one.method for one in order.tenders] + [order.payment_method]
-    without = next((method for method in methods if not _pay_code(site, method)), None)
+    # "*" is for what pays the rest: a gift card must not pass for a bank card.
+    without = next((one.method for one in order.tenders if one.method not in site.pay_codes), None)
+    rest = order.total - sum(one.amount for one in order.tenders)
+    if without is None and (rest or not order.tenders) and not _pay_code(site, order.payment_method):
+        without = order.payment_method
     eligible = sum(line.net for line in order.lines if line.is_discountable)
     tendered = sum(one.amount for one in order.tenders)
     unknown = next((line.sku or line.name for line in order.lines if line.sku not in items), None)

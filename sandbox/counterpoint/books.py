@@ -202,6 +202,7 @@ class Books:
             for line in sorted(lines, key=lambda one: str(one["ITEM_NO"])):
                 self.commit_stock(connection, line["ITEM_NO"], line["STK_LOC_ID"], -line["QTY_SOLD"])
             numbers = [row["DOC_ID"] for row in found]
+            _give_back(connection, order["DOC_ID"])
             for table in (*PARTS.values(), t.profile, t.contact, t.document):
                 connection.execute(table.delete().where(table.c.DOC_ID.in_(numbers)))
         self.journal.append(SYSTEM, "staff", "void", order["DOC_ID"], marker=marker)
@@ -241,6 +242,37 @@ class Books:
         self.journal.append(SYSTEM, "staff", "release", header["DOC_ID"], **said)
         return {"doc_id": header["DOC_ID"], **said}
 
+    def enter_return(self, marker: str, given: Mapping[str, Any]) -> int:
+        """Enter a return ticket that carries a marker, for an order's goods, shipping, tax and goodwill, all in cents.
+
+        Gives its DOC_ID. `lines`: item, pieces and net for all of them; `pay_code`: what the money goes back on.
+        """
+        cents = {name: Decimal(int(given.get(name) or 0)) / 100 for name in ("shipping", "tax", "goodwill", "amount")}
+        with self.engine.begin() as connection:
+            mine = t.document.c.CUST_PO_NO == str(given["order"]), t.document.c.DOC_TYP == "O"
+            order = connection.execute(select(t.document).where(*mine)).mappings().first()
+            if order is None:
+                raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"No open order carries {given['order']}")
+            doc_id = next_number(connection, "doc_id")
+            ticket = {"DOC_ID": doc_id, "DOC_TYP": "T", "CUST_PO_NO": marker, "ORD_LINS": 0}
+            ticket |= {"TKT_NO": str(next_number(connection, "ticket_no")), "SAL_LINS": 0}
+            connection.execute(t.document.insert(), [dict(order) | ticket])
+            shelves = []
+            for number, (item_no, pieces, net) in enumerate(sorted(given.get("lines") or []), 1):
+                quantity, amount = Decimal(int(pieces)), Decimal(int(net)) / 100
+                line = {"DOC_ID": doc_id, "LIN_SEQ_NO": number, "LIN_TYP": "R", "ITEM_NO": item_no}
+                line |= {"QTY_SOLD": quantity, "EXT_PRC": amount, "STK_LOC_ID": order["STK_LOC_ID"]}
+                connection.execute(t.line.insert(), [line])
+                shelves.append(self._move(connection, item_no, order["STK_LOC_ID"], on_hand=quantity))
+            charges = -(cents["shipping"] + cents["goodwill"])
+            total = {"DOC_ID": doc_id, "TOT_TYP": "S", "TAX_AMT": -cents["tax"], "TOT_MISC": charges}
+            connection.execute(t.totals.insert(), [total | {"TOT": -cents["amount"], "TOT_TND": -cents["amount"]}])
+            paid = {"DOC_ID": doc_id, "PMT_SEQ_NO": 1, "PAY_COD": given.get("pay_code"), "AMT": -cents["amount"]}
+            connection.execute(t.payment.insert(), [paid])
+        for shelf in shelves:
+            self.journal.append(SYSTEM, "staff", "return", shelf["item_no"], doc_id=doc_id, **shelf)
+        return doc_id
+
     def state(self) -> dict[str, Any]:
         """Give what stands in the books: inventory, customers, documents with all their parts."""
         with self.engine.connect() as connection:
@@ -249,6 +281,9 @@ class Books:
                 figures = {"on_hand": float(row["QTY_ON_HND"]), "commit": float(row["QTY_COMMIT"])}
                 shelves.setdefault(row["ITEM_NO"], {})[row["LOC_ID"]] = figures
             customers = [plain(row) for row in connection.execute(select(t.customer)).mappings()]
+            cards = {
+                row["GFC_NO"]: float(row["CURR_AMT"]) for row in connection.execute(select(t.gift_card)).mappings()
+            }
             documents = [
                 {**plain(row), "posted": table is not t.document}
                 for table in (t.document, t.posted_ticket, t.posted_order)
@@ -257,7 +292,7 @@ class Books:
             parts = {name: children(connection, table) for name, table in PARTS.items()}
             for one in documents:
                 one.update({name: found.get(one["DOC_ID"], []) for name, found in parts.items()})
-        return {"inventory": shelves, "customers": customers, "documents": documents}
+        return {"inventory": shelves, "customers": customers, "documents": documents, "gift_cards": cards}
 
 
 POINTS = ("LOY_PTS_BAL", "TOT_LOY_PTS_EARND", "TOT_LOY_PTS_RDM", "TOT_LOY_PTS_ADJ")
@@ -269,6 +304,16 @@ PARTS: dict[str, Table] = {
     "totals": t.totals,
     "notes": t.document_note,
 }
+
+
+def _give_back(connection: Connection, doc_id: int) -> None:
+    """Give what gift cards paid for a document back to them."""
+    paid = select(t.payment.c.CARD_NO, t.payment.c.AMT).where(
+        t.payment.c.DOC_ID == doc_id, t.payment.c.CARD_NO.isnot(None)
+    )
+    for row in connection.execute(paid).all():
+        mine = update(t.gift_card).where(t.gift_card.c.GFC_NO == row.CARD_NO)
+        connection.execute(mine.values(CURR_AMT=t.gift_card.c.CURR_AMT + row.AMT))
 
 
 def _released(connection: Connection, ticket_no: str) -> list[int]:

@@ -4,11 +4,11 @@ A paid order makes two documents, a ticket that holds the deposit and the order;
 USR_ENTD_PRC "Y"; nothing is looked up by our marker, and nothing keeps a second one out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from sandbox.counterpoint import tables as t
 from sandbox.counterpoint.books import PARTS, SYSTEM, Books, Refused, known_columns, next_number, plain
@@ -48,6 +48,7 @@ def _place(
     payments = list(header.get("PS_DOC_PMT", []))
     deposits = [one for one in payments if one.get("FINAL_PMT") == "N" and Decimal(str(one.get("AMT") or 0)) > 0]
     paid = sum((Decimal(str(one["AMT"])) for one in deposits), Decimal(0))
+    _redeem(connection, deposits)
     made = []
     if part == "O" and deposits:
         deposit = _header(connection, {**header, "DOC_TYP": "T"}, location, lines=0)
@@ -70,6 +71,19 @@ def _place(
         _move_stock(books, connection, line)
     made.append(_said(doc_id, header, header["DOC_TYP"], due, len(lines)))
     return made
+
+
+def _redeem(connection: Connection, payments: Sequence[Mapping[str, Any]]) -> None:
+    """Lower the gift cards that pay; one that is not there, or holds too little, refuses the document."""
+    rows = connection.execute(select(t.pay_code.c.PAY_COD, t.pay_code.c.PAY_TYP))
+    codes = {row.PAY_COD: row.PAY_TYP for row in rows}
+    for one in payments:
+        if codes.get(one["PAY_COD"]) == "G":
+            amount, card = Decimal(str(one["AMT"])), t.gift_card.c
+            mine = (card.GFC_NO == str(one.get("CARD_NO") or "")) & (card.IS_VOID == "N") & (card.CURR_AMT >= amount)
+            lowered = update(t.gift_card).where(mine).values(CURR_AMT=card.CURR_AMT - amount).returning(card.GFC_NO)
+            if connection.execute(lowered).first() is None:
+                raise Refused(400, "ERROR_INVALID_GIFTCARD_PAYMENT", f"Gift card {one.get('CARD_NO')}: no such balance")
 
 
 def _move_stock(books: Books, connection: Connection, line: Mapping[str, Any]) -> None:

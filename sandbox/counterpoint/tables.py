@@ -131,6 +131,11 @@ misc = _table(
 document_note = _table(
     "PS_DOC_NOTE", {"DOC_ID": BigInteger(), "NOTE_SEQ_NO": Integer()}, {"NOTE_ID": String(20), "NOTE": String(500)}
 )
+gift_card = _table(
+    "SY_GFC",
+    {"GFC_NO": String(20)},
+    {"GFC_COD": String(10), "ORIG_AMT": MONEY, "CURR_AMT": MONEY, "IS_VOID": FLAG, "ORIG_DAT": DateTime()},
+)
 package = _table("PS_DOC_PKG_TRK_NO", {"DOC_ID": BigInteger(), "SEQ_NO": Integer()}, {"PKG_TRK_NO": String(40)})
 contact = _table(
     "PS_DOC_CONTACT",

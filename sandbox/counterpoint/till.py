@@ -55,6 +55,7 @@ def routes(books: Books, switches: Switches) -> list[Route]:
         route("documents/{doc_id:int}/post", "POST", _post),
         route("documents/{marker}/void", "POST", _void),
         route("documents/{marker}/release", "POST", _release),
+        route("documents/{marker}/return", "POST", _return),
         Route(CONTROL + "state", state),
         Route(CONTROL, show),
     ]
@@ -109,6 +110,10 @@ def _release(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]
         part=bool(given.get("part")),
         tracking=[str(one) for one in given.get("tracking") or []],
     )
+
+
+def _return(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]:
+    return {"doc_id": books.enter_return(str(params["marker"]), given)}
 
 
 def _post(books: Books, params: Any, _given: dict[str, Any]) -> None:

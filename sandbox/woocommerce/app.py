@@ -22,6 +22,9 @@ Given = dict[str, Any]
 Work = Callable[[Store, dict[str, Any], Given], Any]
 
 
+FIRST_ORDER = 5000  # Of every store: two stores have equal order numbers.
+
+
 def build(store: Store) -> App:
     """Give the application, its faults outermost."""
     if ADMINISTRATOR not in store.accounts_by_email:
@@ -40,6 +43,7 @@ def fill(store: Store, *, customers_given: Sequence[Row], products_given: Sequen
             products.load(store, {"manage_stock": True, **one})
     if not store.tables["coupons"]:
         coupons.create(store, {"code": "save10", "amount": "10", "discount_type": "percent"})
+    store.begin_at(FIRST_ORDER)
 
 
 def _people(store: Store) -> list[Route]:
@@ -70,6 +74,7 @@ def _people(store: Store) -> list[Route]:
     return [
         route("POST", "orders", 201, _checkout),
         route("POST", "orders/{id:int}/status", 200, _change_status),
+        route("POST", "orders/{id:int}/refunds", 201, _refund),
         route("DELETE", "orders/{id:int}", 200, _trash_order),
         route("POST", "customers", 201, _sign_up),
         route("PUT", "customers/{id:int}", 200, _change_customer),
@@ -92,6 +97,10 @@ def _checkout(store: Store, _path: Given, given: Given) -> Row:
 def _change_status(store: Store, path: Given, given: Given) -> Row:
     row = orders.update(store, path["id"], {"status": given["status"]}, actor="staff")
     return {name: row[name] for name in ("id", "status")}
+
+
+def _refund(store: Store, path: Given, given: Given) -> Row:
+    return {"id": orders.refund_pieces(store, path["id"], given)["id"]}
 
 
 def _trash_order(store: Store, path: Given, _given: Given) -> Row:

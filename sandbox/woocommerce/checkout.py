@@ -44,6 +44,7 @@ def place(store: Store, given: Mapping[str, Any]) -> Row:
             "payment_method": method,
             "currency": given.get("currency"),
         },
+        gift_cards=given.get("gift_cards") or [],
         tamper=given.get("tamper") or {},
         journal={"person": given.get("person"), "expect": given.get("expect"), "guest": account == 0},
     )

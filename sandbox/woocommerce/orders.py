@@ -28,6 +28,7 @@ class Entry:
     fees: Sequence[Row] = ()
     taxes: Mapping[str, Decimal] = field(default_factory=dict)  # Code -> percent.
     facts: Mapping[str, Any]  # What is taken over as it was given: addresses, method of payment, meta data.
+    gift_cards: Sequence[Row] = ()  # Code and amount, of the Gift Cards extension.
     tamper: Mapping[str, Any]  # What is overwritten afterwards, to make an order that does not add up.
     journal: Mapping[str, Any]  # What the journal notes with it.
 
@@ -101,6 +102,7 @@ def enter(store: Store, entry: Entry) -> Row:
         totals.discount(store, row, entry.coupon)
     totals.tax(store, row, entry.taxes)
     totals.add_up(row)
+    totals.pay_with_cards(store, row, entry.gift_cards)
     row.update(entry.tamper)
     number = row["id"]
     store.tables["orders"][number] = row
@@ -184,6 +186,7 @@ def _journal(store: Store, row: Row, entry: Entry) -> None:
         "shipping_cents": totals.cents(row["shipping_total"]),
     }
     data["discount_cents"] = totals.cents(row["discount_total"])
+    data["cards_cents"] = {one["code"]: totals.cents(one["amount"]) for one in row.get("gift_cards", [])}
     data["fees_cents"] = [totals.cents(one["total"]) for one in row["fee_lines"]]
     data["taxes_cents"] = {
         one["rate_code"]: totals.cents(one["tax_total"]) + totals.cents(one["shipping_tax_total"])
@@ -255,7 +258,7 @@ def _refunded(store: Store, row: Row, given: Mapping[str, Any]) -> Row:
     return made | {"meta_data": [{"id": store.next_id(), "key": "_refunded_item_id", "value": str(line["id"])}]}
 
 
-def refund(store: Store, number: int, given: Mapping[str, Any]) -> Row:
+def refund(store: Store, number: int, given: Mapping[str, Any], *, actor: str = "api") -> Row:
     """Refund a part: status and total stay, `refunds` tells of it (W-72)."""
     row = store.row("orders", number)
     if not given.get("amount"):
@@ -278,6 +281,27 @@ def refund(store: Store, number: int, given: Mapping[str, Any]) -> Row:
     shop.touch(row)
     if not store.is_new:  # Seen on the older version.
         store.mail(row["billing"]["email"], f"Your {store.id} order #{row['number']} has been partially refunded")
-    store.note("api", "order", number, fields=["refunds"])
+    pieces = {one["sku"]: -one["quantity"] for one in made["line_items"]}
+    store.note(actor, "refund", number, number=len(row["refunds"]), cents=totals.cents(amount), pieces=pieces)
     store.changed("order", "updated", number)
     return made
+
+
+def refund_pieces(store: Store, number: int, given: Mapping[str, Any]) -> Row:
+    """Let staff refund pieces of a line, with their share of its price and tax, and some cents beside."""
+    row = store.row("orders", number)
+    lines, amount = [], Decimal(int(given.get("goodwill_cents") or 0)) / 100
+    for one in (line for line in row["line_items"] if line["sku"] == given.get("sku")):
+        pieces = min(int(given["quantity"]), one["quantity"])
+        net = (Decimal(one["total"]) * pieces / one["quantity"]).quantize(Decimal("0.01"))
+        taxes = [
+            {
+                "id": tax["id"],
+                "refund_total": (Decimal(tax["total"]) * pieces / one["quantity"]).quantize(Decimal("0.01")),
+            }
+            for tax in one["taxes"]
+        ]
+        lines.append({"id": one["id"], "quantity": pieces, "refund_total": net, "refund_tax": taxes})
+        amount += net + sum((tax["refund_total"] for tax in taxes), Decimal(0))
+        break
+    return refund(store, number, {"amount": str(amount), "line_items": lines}, actor="staff")

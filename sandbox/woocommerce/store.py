@@ -85,6 +85,10 @@ class Store:
         self._last_id += 1
         return self._last_id
 
+    def begin_at(self, number: int) -> None:
+        """Let the next record have at least this id."""
+        self._last_id = max(self._last_id, number - 1)
+
     def mail(self, to: str, subject: str) -> None:
         """Send a mail: into the outbox."""
         self.mails.append({"at": time.time(), "to": to, "subject": subject})

@@ -1,7 +1,7 @@
 """What an order comes to: lines, the coupon's discount on them, taxes, shipping. Rounded to the cent."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -10,9 +10,9 @@ from sandbox.woocommerce.store import Row, Store
 CENT = Decimal("0.01")
 
 
-def cents(text: str) -> int:
+def cents(text: str | float) -> int:
     """Give an amount in cents."""
-    return int((Decimal(text) * 100).to_integral_value())
+    return int((Decimal(str(text)) * 100).to_integral_value())
 
 
 def line(store: Store, product: Row | None, quantity: int, price: Decimal) -> Row:
@@ -147,6 +147,17 @@ def fee_line(store: Store, given: Mapping[str, Any]) -> Row:
     row: Row = {"id": store.next_id(), "name": str(given.get("name") or "Fee"), "tax_class": "", "taxes": []}
     row |= {"tax_status": "taxable" if cents_given > 0 else "none", "total_tax": "0.00", "meta_data": []}
     return row | {"total": f"{Decimal(cents_given) / 100:.2f}"}
+
+
+def pay_with_cards(store: Store, row: Row, cards: Sequence[Mapping[str, Any]]) -> None:
+    """Let gift cards pay, as their extension does: the order's total is what is left (storefronts 1.7)."""
+    if cards:
+        row["gift_cards"] = []
+    for card in cards:
+        amount = min(Decimal(row["total"]), Decimal(int(card["cents"])) / 100)
+        if amount > 0:
+            row["gift_cards"].append({"id": store.next_id(), "code": str(card["code"]), "amount": float(amount)})
+            row["total"] = f"{Decimal(row['total']) - amount:.2f}"
 
 
 def add_up(row: Row) -> None:

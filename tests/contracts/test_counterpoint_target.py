@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import requests
 from pydantic import SecretStr
@@ -30,6 +31,7 @@ from schemas.commands import (
     Body,
     ChangeCustomer,
     Command,
+    CompareDocument,
     CreateCustomer,
     DocumentLine,
     DocumentPayment,
@@ -242,8 +244,8 @@ def test_a_document_that_differs_is_held_with_both_columns(shop: Shop) -> None:
     outcome = apply(target, order(marker, total=2620, misc=1000, store_no="WEBS"))
     assert outcome.result == "held"
     for line in (
-        "total: wanted 2620, there 2120",
-        "shipping and fees: wanted 1000, there 500",
+        "total: wanted 26.20, there 21.20",
+        "shipping and fees: wanted 10.00, there 5.00",
         "store: wanted WEBS, there WEBN",
     ):
         assert line in outcome.message
@@ -436,7 +438,7 @@ def test_a_merge_is_refused_while_one_is_flagged_and_adds_up_what_both_had(shop:
 def test_fees_and_gift_cards_stand_in_the_document_as_they_were_ordered(shop: Shop) -> None:  # order-E.8, E.10
     marker = a_marker()
     payments = (
-        DocumentPayment(pay_code="GIFT", amount=620, captured=True, card_no="4711"),
+        DocumentPayment(pay_code="GIFT", amount=620, captured=True, card_no="GC-0001"),
         DocumentPayment(pay_code="CARD", amount=1850, captured=True),
     )
     outcome = apply(shop.target(), order(marker, fee_charge_no="2", fees=350, total=2470, payments=payments))
@@ -444,9 +446,39 @@ def test_fees_and_gift_cards_stand_in_the_document_as_they_were_ordered(shop: Sh
     (document,) = [one for one in shop.books.state()["documents"] if one["DOC_ID"] == int(outcome.remote["doc_id"])]
     assert [(one["MISC_CHRG_NO"], one["MISC_AMT"]) for one in document["misc"]] == [("1", 5.0), ("2", 3.5)]
     assert [(one["PAY_COD"], one["AMT"], one["CARD_NO"]) for one in document["payments"]] == [
-        ("GIFT", 6.2, "4711"),
+        ("GIFT", 6.2, "GC-0001"),
         ("CARD", 18.5, None),
     ]
+    assert shop.books.state()["gift_cards"]["GC-0001"] == 43.8
+    shop.books.void_document(marker)
+    assert shop.books.state()["gift_cards"]["GC-0001"] == 50.0
+
+
+def test_a_gift_card_that_is_not_there_refuses_the_document(shop: Shop) -> None:
+    marker = a_marker()
+    payments = (DocumentPayment(pay_code="GIFT", amount=2120, captured=True, card_no="4711"),)
+    outcome = apply(shop.target(), order(marker, payments=payments))
+    assert (outcome.result, "ERROR_INVALID_GIFTCARD_PAYMENT" in outcome.message) == ("rejected", True)
+    assert shop.documents(marker) == []
+
+
+def test_an_edited_order_is_told_item_by_item_until_its_document_fits(shop: Shop) -> None:  # order-E.13
+    placed = order(a_marker())
+    doc_id = apply(shop.target(), placed).remote["doc_id"]
+    line = msgspec.structs.replace(placed.lines[0], quantity=3, net=2250)
+    payment = msgspec.structs.replace(placed.payments[0], amount=2870)
+    edited = msgspec.structs.replace(placed, lines=(line,), total=2870, payments=(payment,))
+    same, other = (
+        apply(shop.target(), CompareDocument(doc_id=doc_id, document=one, as_of=1)) for one in (placed, edited)
+    )
+    assert (same.result, same.remote["differs"]) == ("already", "")
+    assert other.remote["differs"] == (
+        "total: wanted 28.70, there 21.20; deposit: wanted 28.70, there 21.20; "
+        "ITM0001: wanted 3 for 22.50, there 2 for 15.00"
+    )
+    shop.books.post_document(int(doc_id))
+    gone = apply(shop.target(), CompareDocument(doc_id=doc_id, document=edited, as_of=2))
+    assert gone.remote["differs"] == "it is not open any more"
 
 
 def where(shop: Shop, marker: str, doc_id: str) -> tuple[str, str]:

@@ -261,14 +261,6 @@ def test_an_order_cancelled_on_its_way_is_not_sent_again_when_it_did_not_work(pi
     assert (pipeline.state_of("north/1"), pipeline.asked()) == ("dropped", {})
 
 
-def test_an_order_changed_after_its_document_is_a_question(pipeline: Pipeline) -> None:
-    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
-    placed = first(pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com"))))
-    pipeline.take(pipeline.answer(placed, "applied", doc_id="500", cust_no="C-1"))
-    went = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", b.line("MUG", 2, "20.00"))))
-    assert (sent(went), list(pipeline.asked())) == ([], ["order-edited:north/1"])
-
-
 def test_a_document_that_is_there_already_is_not_placed_again(pipeline: Pipeline) -> None:
     known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
     pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1")))

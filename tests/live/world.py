@@ -15,10 +15,11 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from counterflow.cli.installation import Installation, Pipeline
+from sandbox.aftermath import check_gift_cards, check_shipments
 from sandbox.day import Day
 from sandbox.remote import Remote
 from sandbox.shop import Shop
-from sandbox.truth import Truth, check_shipments
+from sandbox.truth import Truth
 from tests.live.waiting import wait_for
 
 RATE_PER_S = 6.0
@@ -42,7 +43,7 @@ class World:
         states = {name: self.remote.state(name) for name in ("counterpoint", *self.remote.stores)}
         truth = Truth(journal, states, self.made.sites(), self.shop)
         flows = [truth.check_orders(0, time.time()), truth.check_customers(), *truth.check_stock(0, time.time())]
-        flows.append(check_shipments(journal, states, self.made.sites()))
+        flows += [check_shipments(journal, states, self.made.sites()), check_gift_cards(self.shop, states)]
         return [line for flow in flows for line in flow.wrong]
 
     def wait_until_right(self, *, within_s: float = RIGHT_S_MAX) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from counterflow.errors import Rejected
 from counterflow.systems.woocommerce.read import read
-from schemas.records import Address, Coupon, Customer, Order, OrderLine, Product, Record, TaxLine
+from schemas.records import Address, Coupon, Customer, Order, OrderLine, Product, Record, TaxLine, Tender
 
 FOLDER = Path(__file__).parent / "woocommerce"
 VERSIONS = ("7.9.0", "11.0.1")
@@ -202,3 +202,9 @@ def test_what_is_no_row_is_refused(version: str, raw: bytes) -> None:
 def test_a_resource_that_nobody_reads_is_refused(version: str) -> None:
     with pytest.raises(Rejected, match="no such resource"):
         read("coupons", b"{}")
+
+
+def test_a_gift_card_is_a_tender_and_the_total_what_the_shopper_pays_in_all(version: str) -> None:  # storefronts 1.7
+    cards = [{"id": 1, "code": "GC-0001", "amount": 10}, {"id": 2, "code": "GC-0002", "amount": 0}]
+    found = order(version, "coupon", gift_cards=cards, total="5.00")
+    assert (found.total, found.tenders) == (1500, (Tender(method="gift_card", amount=1000, card_no="GC-0001"),))

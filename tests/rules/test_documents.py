@@ -134,6 +134,12 @@ def test_each_tender_is_a_payment_and_the_method_pays_the_rest() -> None:  # ord
     assert [one.pay_code for one in whole.payments] == ["GIFT"]
 
 
+def test_a_gift_card_never_passes_for_whatever_pays_the_rest() -> None:
+    made = compose(order(line(), tenders=(Tender(method="gift_card", amount=300, card_no="4711"),)), SITE, ITEMS, "C1")
+    assert isinstance(made, Hold)
+    assert "'gift_card'" in made.why
+
+
 def test_a_free_order_has_no_payment() -> None:
     assert placed(order(line(net=0))).payments == ()
 
@@ -153,7 +159,9 @@ def test_an_unpaid_order_has_no_deposit() -> None:
         pytest.param(order(), "no lines", id="no lines"),
         pytest.param(order(line(), discount=1001, total=0), "more than the lines", id="a discount of more than all"),
         pytest.param(
-            order(line(), tenders=(Tender(method="x", amount=1001),)), "1001 of 1000", id="more tendered than there is"
+            order(line(), tenders=(Tender(method="cod", amount=1001),)),
+            "1001 of 1000",
+            id="more tendered than there is",
         ),
         pytest.param(order(line(), fees=-5, total=995), "below 0", id="a fee below 0"),
         pytest.param(order(line(quantity=0, net=0)), "no quantity", id="no quantity"),
@@ -205,7 +213,7 @@ def test_the_control_equation_holds_for_every_document(
 ) -> None:  # P3
     discount = int(sum(one.net for one in bought) * off)
     whole = sum(one.net for one in bought) - discount + shipping + tax
-    tenders = (Tender(method="gift", amount=int(whole * by_card)),) if int(whole * by_card) else ()
+    tenders = (Tender(method="cod", amount=int(whole * by_card)),) if int(whole * by_card) else ()
     made = placed(order(*bought, shipping=shipping, tax=tax, discount=discount, tenders=tenders, total=whole))
     total = sum(one.net for one in made.lines) + made.misc + sum(one.tax for one in made.taxes)
     assert sum(one.amount for one in made.payments) == whole

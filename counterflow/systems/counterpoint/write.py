@@ -1,6 +1,6 @@
 """Our commands -> the REST server's requests, and the comparison of what was placed with what was wanted. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -156,20 +156,45 @@ def _payment(one: DocumentPayment, digits: int) -> dict[str, Any]:
 
 
 def differences(wanted: PlaceDocument, placed: Mapping[str, Any]) -> list[str]:
-    """Compare a document as it stands with what was wanted (order-E.12, after): "what: here / there", none if equal."""
+    """Compare a document as it stands with what was wanted (order-E.12, after): "what: wanted, there", none if equal.
+
+    Lines are compared item by item: staff who edit a document put them in an order of their own.
+    """
     digits = wanted.minor_digits
     total: Mapping[str, Any] = next((one for one in placed.get("PS_DOC_HDR_TOT", []) if one.get("TOT_TYP") == "O"), {})
     lines = placed.get("PS_DOC_LIN", [])
-    pairs: list[tuple[str, Any, Any]] = [
-        ("total", wanted.total, minor(total.get("TOT"), digits)),
-        ("tax", sum(one.tax for one in wanted.taxes), minor(total.get("TAX_AMT"), digits)),
-        ("shipping and fees", wanted.misc + wanted.fees, minor(total.get("TOT_MISC"), digits)),
-        ("lines", len(wanted.lines), len(lines)),
-        ("deposit", sum(one.amount for one in wanted.payments if one.captured), minor(total.get("TOT_TND"), digits)),
+    tax, charges = sum(one.tax for one in wanted.taxes), wanted.misc + wanted.fees
+    deposit = sum(one.amount for one in wanted.payments if one.captured)
+    pairs: list[tuple[str, str, str]] = [
+        (what, _show(ours, digits), _show(minor(total.get(column), digits), digits))
+        for what, ours, column in (
+            ("total", wanted.total, "TOT"),
+            ("tax", tax, "TAX_AMT"),
+            ("shipping and fees", charges, "TOT_MISC"),
+            ("deposit", deposit, "TOT_TND"),
+        )
+    ]
+    pairs += [
         ("customer", wanted.cust_no, str(placed.get("CUST_NO") or "")),
         ("store", wanted.store_no, str(placed.get("STR_ID") or "")),
     ]
-    for number, (ours, theirs) in enumerate(zip(wanted.lines, lines, strict=False), 1):
-        pairs.append((f"line {number} item", ours.item_no, str(theirs.get("ITEM_NO"))))
-        pairs.append((f"line {number} amount", ours.net, minor(theirs.get("EXT_PRC"), digits)))
+    here = _by_item(((one.item_no, one.quantity, one.net) for one in wanted.lines), digits)
+    rows = (
+        (str(one.get("ITEM_NO")), minor(one.get("QTY_SOLD"), 0), minor(one.get("EXT_PRC"), digits)) for one in lines
+    )
+    there = _by_item(rows, digits)
+    pairs += [(item, here.get(item, "none"), there.get(item, "none")) for item in dict.fromkeys([*here, *there])]
     return [f"{what}: wanted {ours}, there {theirs}" for what, ours, theirs in pairs if ours != theirs]
+
+
+def _by_item(lines: Iterable[tuple[str, int, int]], digits: int) -> dict[str, str]:
+    """Give each item's pieces and amount, for people: "3 for 10.00"."""
+    found: dict[str, tuple[int, int]] = {}
+    for item_no, quantity, net in lines:
+        before = found.get(item_no, (0, 0))
+        found[item_no] = (before[0] + quantity, before[1] + net)
+    return {item_no: f"{quantity} for {_show(net, digits)}" for item_no, (quantity, net) in found.items()}
+
+
+def _show(minor_units: int, digits: int) -> str:
+    return format(Decimal(minor_units).scaleb(-digits), "f")

@@ -22,8 +22,10 @@ from schemas.records import (
     Refund,
     RefundLine,
     TaxLine,
+    Tender,
 )
 
+GIFT_CARD = "gift_card"  # The tender's method: orders.pay_codes names its pay code.
 # Our own keys of a customer's meta data: none begins with an underscore, which would be dropped silently (W-42).
 POS_ID, MARKETING, GROUP = "counterpoint_cust_no", "counterflow_marketing", "counterflow_group"
 Status = Literal["draft", "pending", "on-hold", "processing", "completed", "cancelled", "refunded", "failed"]
@@ -136,6 +138,7 @@ def _order(values: Mapping[str, Any]) -> Order:
         return int(minor)
 
     fees = [amount(fee["total"]) for fee in values.get("fee_lines") or []]
+    cards = _gift_cards(values, amount)
     status = STATUSES.get(str(values["status"]), "on-hold")  # A status of some plugin's own: not paid, not done.
     return Order(
         key=str(values["id"]),
@@ -161,7 +164,8 @@ def _order(values: Mapping[str, Any]) -> Order:
             for tax in values.get("tax_lines") or []
         ),
         tax=amount(values["total_tax"]),
-        total=amount(values["total"]),
+        total=amount(values["total"]) + sum(card.amount for card in cards),
+        tenders=cards,
         coupons=tuple(
             Coupon(code=str(one["code"]), discount=amount(one["discount"])) for one in values.get("coupon_lines") or []
         ),
@@ -169,6 +173,15 @@ def _order(values: Mapping[str, Any]) -> Order:
         is_paid=bool(values.get("date_paid_gmt")),
         payment_method=str(values.get("payment_method") or ""),
         placed_at=placed_at,
+    )
+
+
+def _gift_cards(values: Mapping[str, Any], amount: Callable[[Any], int]) -> tuple[Tender, ...]:
+    """Read the gift cards of the Gift Cards extension: the order's total is what is left to pay (storefronts 1.7)."""
+    return tuple(
+        Tender(method=GIFT_CARD, amount=amount(card["amount"]), card_no=str(card["code"]))
+        for card in values.get("gift_cards") or []
+        if amount(card["amount"])
     )
 
 

@@ -1,0 +1,89 @@
+"""An order that is changed after its document was placed: staff are told what to edit, until it fits (order-E.13)."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from processors.batch import Arrived
+from schemas.commands import Command, CompareDocument
+from tests.flows import builders as b
+from tests.flows.pipeline import Pipeline
+
+DIFFERS = "MUG: wanted 2 for 20.00, there 1 for 10.00"
+
+
+@pytest.fixture
+def placed(pipeline: Pipeline) -> Pipeline:
+    """One mug ordered in north; its document is 500."""
+    pipeline.take(
+        pipeline.there("north", "products", b.product(1, "MUG", 5)),
+        pipeline.here("IM_ITEM", b.item("MUG")),
+        pipeline.here("IM_INV", b.stock("MUG", 10)),
+        pipeline.here("AR_CUST", b.customer("C-1", "ana@example.com")),
+    )
+    pipeline.master(on=True)
+    (place,) = [one for one in pipeline.take(web(pipeline, 1)) if one.task == "orders"]
+    pipeline.take(pipeline.answer(place, "applied", doc_id="500", cust_no="C-1"))
+    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1")))
+    return pipeline
+
+
+def web(pipeline: Pipeline, quantity: int, sku: str = "MUG") -> Arrived:
+    return pipeline.there("north", "orders", b.order(1, "ana@example.com", b.line(sku, quantity, f"{quantity}0.00")))
+
+
+def looks(went: Sequence[Command]) -> list[Command]:
+    return [one for one in went if isinstance(one.body, CompareDocument)]
+
+
+def edited_there(pipeline: Pipeline, station: str) -> list[Command]:
+    return looks(pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1", STA_ID=station))))
+
+
+def test_staff_are_told_what_differs_until_the_document_fits(placed: Pipeline) -> None:
+    (look,) = looks(placed.take(web(placed, 2)))
+    placed.take(placed.answer(look, "already", doc_id="500", differs=DIFFERS))
+    assert placed.asked() == {
+        "order-edited:north/1": f"the order was changed in the store after its document was placed: edit N-1: {DIFFERS}"
+    }
+    (look,) = edited_there(placed, "2")
+    placed.take(placed.answer(look, "already", doc_id="500", differs=DIFFERS))
+    assert list(placed.asked()) == ["order-edited:north/1"]
+    (look,) = edited_there(placed, "3")
+    placed.take(placed.answer(look, "already", doc_id="500", differs=""))
+    assert (placed.asked(), placed.state_of("north/1")) == ({}, "done")
+    assert [one for one in placed.take(web(placed, 2)) if one.task in {"orders", "documents"}] == []
+    assert placed.body_of("north/1")["lines"][0]["quantity"] == 2
+    assert edited_there(placed, "4") == []  # Nobody asks any more.
+
+
+def test_an_order_changed_back_asks_nothing_any_more(placed: Pipeline) -> None:
+    (look,) = looks(placed.take(web(placed, 2)))
+    placed.take(placed.answer(look, "already", doc_id="500", differs=DIFFERS))
+    placed.take(web(placed, 1))
+    assert placed.asked() == {}
+
+
+def test_an_answer_about_an_edit_that_was_edited_again_counts_no_more(placed: Pipeline) -> None:
+    (look,) = looks(placed.take(web(placed, 2)))
+    placed.take(web(placed, 3))
+    (again,) = looks(placed.take(placed.answer(look, "already", doc_id="500", differs="")))
+    assert (placed.body_of("north/1")["lines"][0]["quantity"], placed.asked()) == (1, {})
+    placed.take(placed.answer(again, "already", doc_id="500", differs=DIFFERS))
+    assert list(placed.asked()) == ["order-edited:north/1"]
+
+
+def test_an_edit_that_could_be_no_document_says_why(placed: Pipeline) -> None:
+    assert looks(placed.take(web(placed, 1, "POT"))) == []
+    assert "no item 'POT'" in placed.asked()["order-edited:north/1"]
+
+
+def test_an_edit_on_the_way_is_found_once_the_document_is_there(pipeline: Pipeline) -> None:
+    pipeline.take(
+        pipeline.here("IM_ITEM", b.item("MUG")), pipeline.here("AR_CUST", b.customer("C-1", "ana@example.com"))
+    )
+    pipeline.master(on=True)
+    (place,) = [one for one in pipeline.take(web(pipeline, 1)) if one.task == "orders"]
+    assert looks(pipeline.take(web(pipeline, 2))) == []
+    went = pipeline.take(pipeline.answer(place, "applied", doc_id="500", cust_no="C-1"))
+    assert len(looks(went)) == 1
