@@ -12,6 +12,7 @@ import typer
 from sqlalchemy import Connection, Row, select
 
 from counterflow.cli.steer import AsJson, ConfigFile
+from counterflow.state import steering
 from counterflow.state.tables import link, log_entry, record, release, reservation, review, wanted
 from schemas.commands import PlaceDocument
 from schemas.names import COUNTERPOINT
@@ -73,7 +74,7 @@ def way_of(connection: Connection, store: str, number: str) -> dict[str, Any] | 
         "order": f"{store}/{row.key}",
         "status": "deleted in the store" if found is None else found.status,
         "document": None if standing is None else standing.state,
-        "note": None if standing is None else standing.note,
+        "note": _note(connection, store, found) if standing is None else standing.note,
         "lines": [] if found is None else _columns(found, document),
         "holds": [
             {"item": one.item_no, "quantity": one.quantity, "until": one.ended or "its document is counted"}
@@ -82,6 +83,14 @@ def way_of(connection: Connection, store: str, number: str) -> dict[str, Any] | 
         "waits_for_a_person": [f"{one.kind}:{one.key}: {one.message}" for one in asked if one.state == "open"],
         "steps": [{"at": at, "where": where, "what": what} for at, where, what in sorted(steps)],
     }
+
+
+def _note(connection: Connection, store: str, found: Order | None) -> str | None:
+    """Say why an order has no document and nobody wants one: it is from before counterflow knew the store."""
+    begun = steering.get(connection, f"begun:{store}")
+    if found is not None and begun is not None and found.placed_at < datetime.fromisoformat(begun):
+        return "placed before counterflow knew this store: mirrored, and never made a document"
+    return None
 
 
 def _order(connection: Connection, store: str, number: str) -> Row[Any] | None:

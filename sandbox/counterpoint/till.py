@@ -104,11 +104,12 @@ def _void(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _release(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]:
+    numbers = given.get("tracking") or []
     return books.release(
         str(params["marker"]),
         of_age_s=float(given.get("of_age_s", 0)),
         part=bool(given.get("part")),
-        tracking=[str(one) for one in given.get("tracking") or []],
+        tracking=[str(one) for one in (numbers if isinstance(numbers, list) else [numbers])],
     )
 
 

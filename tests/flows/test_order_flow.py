@@ -363,3 +363,16 @@ def test_a_document_that_is_there_is_not_placed_again_after_its_order_was_cancel
     assert (pipeline.state_of("north/1"), list(pipeline.asked())) == ("done", ["order-cancelled:north/1"])
     looked_up(pipeline, "gone")
     assert sent(pipeline.wait(600)) == []
+
+
+def test_an_order_from_before_says_why_it_has_no_document(pipeline: Pipeline) -> None:
+    known(pipeline)
+    old = b.order(3, "ana@example.com", date_created_gmt="2026-01-05T08:00:00", date_paid_gmt="2026-01-05T08:00:00")
+    pipeline.take(pipeline.there("north", "orders", old))
+    with begin(pipeline.engine) as connection:
+        way = way_of(connection, "north", "3")
+    assert way is not None
+    assert (way["document"], way["note"]) == (
+        None,
+        "placed before counterflow knew this store: mirrored, and never made a document",
+    )

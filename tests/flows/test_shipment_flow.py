@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from counterflow.cli.order import way_of
+from counterflow.state.database import begin
 from schemas.commands import Command, ReadRelease, UpdateOrder
 from schemas.records import Release, ReleasedLine
 from tests.flows import builders as b
@@ -145,3 +147,15 @@ def test_an_order_cancelled_after_its_release_wants_a_return(placed: Pipeline) -
 
 def test_a_till_ticket_with_such_a_number_is_nobodys(placed: Pipeline) -> None:
     assert looks(placed.take(placed.here("PS_DOC_HDR", ticket("600", "7777-01")))) == []
+
+
+def test_the_way_of_an_order_shows_what_was_released_and_told(placed: Pipeline) -> None:
+    (look,) = looks(placed.take(placed.here("PS_DOC_HDR", ticket("600", "5001-01"))))
+    (store,) = [one for one in answered(placed, look, let_out(look, 1, "1Z1")) if one.task == "activities"]
+    placed.take(placed.answer(store, "applied"))
+    with begin(placed.engine) as connection:
+        way = way_of(connection, "north", "1")
+    assert way is not None
+    steps = [(one["where"], one["what"]) for one in way["steps"]]
+    assert ("counterpoint", "ticket 5001-01 (open) released 1 of MUG, tracking 1Z1") in steps
+    assert any(where == "north" and what.startswith("applied") for where, what in steps)
