@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text, update
 
@@ -197,6 +199,44 @@ def test_a_half_applied_document_is_found_and_not_placed_again(shop: Shop) -> No
     assert apply(target, order(marker)).result == "waiting"
     shop.faults(share_half_applied=0.0)
     assert (apply(target, order(marker)).result, shop.documents(marker)) == ("already", ["O", "T"])
+
+
+class Mishaps:
+    """A client of the REST server whose process dies right before, or right after, a document is sent."""
+
+    def __init__(self, client: CounterpointClient, plan: list[str]) -> None:
+        self._client, self._plan = client, plan
+
+    def place_document(self, payload: dict[str, Any]) -> Any:
+        mishap = self._plan.pop(0) if self._plan else "none"
+        if mishap == "before":
+            raise KeyboardInterrupt
+        answer = self._client.place_document(payload)
+        if mishap == "after":
+            raise KeyboardInterrupt
+        if mishap == "unanswered":
+            raise Transient("timed out", unknown=True)
+        return answer
+
+    def document(self, doc_id: int) -> dict[str, Any]:
+        return self._client.document(doc_id)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["before", "after", "unanswered"]), max_size=4))
+def test_whenever_a_process_dies_there_is_one_document_in_the_end(shop: Shop, plan: list[str]) -> None:  # order-P5
+    body = order(a_marker())
+    while True:
+        target = shop.target(server_timeout_s=0.05)  # A process of its own, each time.
+        target._client = Mishaps(target._client, plan)  # type: ignore[assignment]
+        try:
+            outcome = target._apply(command(body))
+        except KeyboardInterrupt:
+            continue
+        if outcome.result in {"applied", "already"}:
+            break
+        assert outcome.result == "waiting", outcome.message
+    assert shop.documents(body.marker) == ["O", "T"]
 
 
 def test_a_half_applied_customer_is_found_and_not_created_again(shop: Shop) -> None:
