@@ -128,6 +128,7 @@ class Orders(Part):
     pay_codes: dict[str, str]  # The store's payment method -> Counterpoint's pay code; "*" for any other.
     same_email: Literal["hold", "suggest"] = "hold"  # Several customers have the order's e-mail.
     currency: str = "USD"  # Of Counterpoint; an order in another one is held.
+    gift_cards: list[str] = []  # SKUs of gift cards that the store sells: staff sell them on a ticket (order-E.11).
     complete_released: bool = True  # An order of which everything was released is completed, which mails the shopper.
     shipment_notes: Literal["staff", "shopper"] = "staff"  # Who reads a shipment's note; a shopper's may be mailed.
     shipped_there: Literal["ask", "ignore"] = "ask"  # An order completed in the store: ask staff to release it.

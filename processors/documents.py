@@ -9,7 +9,7 @@ from counterflow.state import links, records, reservations, wanted
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
 from processors import customers, edits, releases
-from processors.rules.documents import marker_of, read_marker
+from processors.rules.documents import CARDS, marker_of, read_marker
 from processors.rules.refunds import read_return_marker
 from processors.shop import State
 from schemas.commands import FindDocument
@@ -38,7 +38,12 @@ def take(batch: Iterable[Seen], state: State) -> None:
 
 
 def _note_return(document: Document, state: State) -> None:
-    """Note the return ticket of a refund, which staff entered as they were asked to."""
+    """Note the ticket of a refund, or of an order's gift cards, which staff entered as they were asked to."""
+    if document.doc_type == TICKET_TYPE and document.marker.endswith(CARDS):
+        sold = read_marker(document.marker.removesuffix(CARDS), state.shop.prefixes)
+        if sold:
+            links.make(state.connection, "cards", *sold, OurId("/".join(sold)), "document")
+            state.orders.add(sold)
     named = read_return_marker(document.marker)
     found = read_marker(named[0], state.shop.prefixes) if named else None
     if named and found and document.doc_type == TICKET_TYPE:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from schemas.names import COUNTERPOINT, CustNo, OurId
 from schemas.records import Customer, Order
 
 ORDERS, CUSTOMERS = "orders", customers.CUSTOMERS
+CARDS = documents.CARDS
 Row = tuple[str, str, str]
 
 
@@ -59,7 +61,7 @@ def _decide(state: State, store: str, order_id: str) -> None:
             _watch_refunds(state, site, order, standing.body)
             releases.decide(state, site, order)
         if documents.is_due(order, site.when):
-            _want(state, site, order, row, standing)
+            _become(state, site, order, row, standing)
 
 
 def _watch_void(state: State, store: str, order: Order) -> None:
@@ -78,7 +80,7 @@ def _watch_void(state: State, store: str, order: Order) -> None:
 def _watch_refunds(state: State, site: Site, order: Order, wanted_body: str) -> None:
     """Ask staff for the return of each refund, until its ticket is seen (order-E.15)."""
     body = msgspec.json.decode(wanted_body, type=PlaceDocument)
-    nets = {line.line_id: net for line, net in zip(order.lines, documents.nets(order), strict=True)}
+    nets = {line.line_id: net for line, net in zip(order.lines, documents.nets(order, site), strict=True)}
     for number in range(len(order.refunds)):
         marker = refunds.return_marker(body.marker, number + 1)
         name = f"{site.store_id}/{order.key}/R{number + 1}"
@@ -92,6 +94,32 @@ def _watch_refunds(state: State, site: Site, order: Order, wanted_body: str) -> 
         facts = {"order": body.marker, "marker": marker, "pay_codes": pay_codes, "lines": what.lines}
         facts |= {name: getattr(what, name) for name in ("shipping", "tax", "goodwill", "amount")}
         state.ask("order-refund", name, message, facts)
+
+
+def _become(state: State, site: Site, order: Order, row: Row, standing: Any) -> None:
+    """Let an order become its document, and have its gift cards sold."""
+    if documents.cards_bought(order, site):
+        _watch_cards(state, site, order)
+    if documents.has_goods(order, site):
+        _want(state, site, order, row, standing)
+
+
+def _watch_cards(state: State, site: Site, order: Order) -> None:
+    """Ask staff for the ticket that sells an order's gift cards: orders refuse such lines (order-E.11)."""
+    name, marker = f"{site.store_id}/{order.key}", documents.marker_of(site.prefix, order.key) + CARDS
+    if links.find(state.connection, "cards", site.store_id, order.key) is not None:
+        state.settle("order-gift-card", name)
+        return
+    bought = ", ".join(
+        f"{line.quantity} for {Decimal(line.net).scaleb(-order.minor_digits):f}"
+        for line in order.lines
+        if line.sku in site.gift_cards
+    )
+    pay_code = documents.pay_code(site, order.payment_method) or "what was paid with"
+    message = (
+        f"the order buys gift cards: sell them on a ticket that carries {marker} as purchase order number: {bought}"
+    )
+    state.ask("order-gift-card", name, f"{message}, paid by {pay_code}; their codes stand in the store's order", {})
 
 
 def _is_from_before(state: State, store: str, placed_at: datetime) -> bool:
@@ -137,7 +165,7 @@ def _give_up(state: State, row: Row, why: str) -> None:
     if standing is not None and not _was_dropped(standing):
         wanted.withdraw(state.connection, row, why)
     state.items |= set(reservations.end(state.connection, store, order_id, reservations.CANCELLED))
-    for kind in ("order", "order-customer", "order-cancelled"):
+    for kind in ("order", "order-customer", "order-cancelled", "order-gift-card"):
         state.settle(kind, row[2])
 
 

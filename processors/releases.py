@@ -92,7 +92,7 @@ def decide(state: State, site: Site, order: Order) -> None:
     ours = OurId(f"{site.store_id}/{order.key}")
     found = releases.of_order(state.connection, ours)
     standing = [release for release, fate in found if fate != releases.GONE]
-    what = shipments.shipped(order, standing)
+    what = shipments.shipped(order, standing, never=site.gift_cards)
     if what.shipments:
         body = UpdateOrder(
             order_id=order.key,

@@ -19,8 +19,9 @@ from schemas.names import COUNTERPOINT
 from schemas.records import Order, Release
 
 SHOP = Path("shop.yaml")
-KINDS = (
-    "order order-customer order-edited order-cancelled order-voided order-refund order-release order-shipped".split()
+KINDS = tuple(
+    f"order{what}"
+    for what in ("", *"-customer -edited -cancelled -voided -refund -release -shipped -gift-card".split())
 )
 Step = tuple[datetime, str, str]  # When, where, what.
 

@@ -255,6 +255,7 @@ def shop(config: Config) -> "Shop":
             pay_codes=store.orders.pay_codes,
             currency=store.orders.currency,
             takes_suggestion=store.orders.same_email == "suggest",
+            gift_cards=frozenset(store.orders.gift_cards),
             completes=store.orders.complete_released,
             tells_shopper=store.orders.shipment_notes == "shopper",
             asks_to_release=store.orders.shipped_there == "ask" and store.orders.when != "completed",

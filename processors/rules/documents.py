@@ -2,6 +2,7 @@
 
 In the order in which it is tried:
 
+0. Gift cards that the order buys are left out, with what they cost: a ticket of their own sells them (order-E.11).
 1. Another currency than Counterpoint's, a marker that is too long, no lines, a quantity below 1: held.
 2. A line whose SKU Counterpoint does not have: the whole order is held until the item is there (order-E.4).
 3. A discount on the whole order is spread over the lines that it may lower (order-E.5); fees below 0 are such a one.
@@ -26,6 +27,7 @@ from schemas.commands import DocumentLine, DocumentPayment, DocumentTax, PlaceDo
 from schemas.records import Address, Item, Order, OrderLine, TaxLine
 
 MARKER_MAX = 12  # A release ticket adds "-01", and TKT_NO has 15 (order-E.2).
+CARDS = "G"  # Behind an order's marker: what the ticket that sells its gift cards carries.
 FINE = 4  # Decimals that suffice up to a quantity of 100 (order-E.6).
 When = Literal["placed", "paid", "completed"]
 
@@ -58,6 +60,7 @@ class Site:
     pay_codes: Mapping[str, str]
     currency: str
     takes_suggestion: bool  # Of several customers with the order's e-mail.
+    gift_cards: frozenset[str] = frozenset()  # SKUs of gift cards that the store sells (order-E.11).
     completes: bool = True  # An order of which everything was released (order-E.16).
     tells_shopper: bool = False  # Of shipments, by a note that the store may mail.
     asks_to_release: bool = True  # What the store says was shipped.
@@ -127,14 +130,15 @@ def compose(order: Order, site: Site, items: Mapping[str, Item], cust_no: str) -
     if hold:
         return hold
     lines: list[DocumentLine] = []
-    for line, net in zip(order.lines, nets(order), strict=True):
-        lines += _lines(line, net, items[line.sku], order.minor_digits)
-    charges = order.shipping + order.fees
+    for line, net in zip(order.lines, nets(order, site), strict=True):
+        if line.sku not in site.gift_cards:
+            lines += _lines(line, net, items[line.sku], order.minor_digits)
+    charges, cards = order.shipping + order.fees, cards_bought(order, site)
     net = sum(line.net for line in lines)
-    if net + charges + order.tax != order.total:
+    if net + cards + charges + order.tax != order.total:
         return Hold(
-            f"the order does not add up: lines {net} + shipping and fees {charges} + tax {order.tax} = "
-            f"{net + charges + order.tax}, but the shopper pays {order.total} (minor units of {order.currency})"
+            f"the order does not add up: lines {net + cards} + shipping and fees {charges} + tax {order.tax} = "
+            f"{net + cards + charges + order.tax}, but the shopper pays {order.total} (minor units of {order.currency})"
         )
     is_apart = site.fee_charge_no not in {"", site.misc_charge_no} and order.fees > 0
     return PlaceDocument(
@@ -153,17 +157,29 @@ def compose(order: Order, site: Site, items: Mapping[str, Item], cust_no: str) -
         fee_charge_no=site.fee_charge_no if is_apart else "",
         fees=order.fees if is_apart else 0,
         taxes=_taxes(order, site, net + charges),
-        payments=_payments(order, site),
-        total=order.total,
+        payments=_payments(order, site, order.total - cards),
+        total=order.total - cards,
         bill_to=order.billing,
         ship_to=order.shipping_to if order.shipping_to != Address() else order.billing,
         notes=_notes(order, site),
     )
 
 
-def nets(order: Order) -> list[int]:
-    """Give what each line comes to, after its share of a discount on the whole order."""
-    eligible = [max(0, line.net) if line.is_discountable else 0 for line in order.lines]
+def cards_bought(order: Order, site: Site) -> int:
+    """Give what the gift cards that the order buys cost: they go on a ticket of their own (order-E.11)."""
+    return sum(line.net for line in order.lines if line.sku in site.gift_cards)
+
+
+def has_goods(order: Order, site: Site) -> bool:
+    """Say whether the order buys anything but gift cards."""
+    return any(line.sku not in site.gift_cards for line in order.lines) or not order.lines
+
+
+def nets(order: Order, site: Site) -> list[int]:
+    """Give what each line comes to, after its share of a discount on the whole order; gift cards take none of it."""
+    eligible = [
+        max(0, line.net) if line.is_discountable and line.sku not in site.gift_cards else 0 for line in order.lines
+    ]
     shares = spread(min(order.discount, sum(eligible)), eligible)  # `compose` holds an order with a larger one.
     return [line.net - share for line, share in zip(order.lines, shares, strict=True)]
 
@@ -184,22 +200,23 @@ def _taxes(order: Order, site: Site, taxable: int) -> tuple[DocumentTax, ...]:
     return tuple(one for one in found.values() if one.tax)
 
 
-def _payments(order: Order, site: Site) -> tuple[DocumentPayment, ...]:
-    """Give a payment for each tender, and the payment method's for the rest (order-E.10)."""
+def _payments(order: Order, site: Site, total: int) -> tuple[DocumentPayment, ...]:
+    """Give a payment for each tender, and the payment method's for the rest of the document's total (order-E.10)."""
     found = [
         DocumentPayment(
             pay_code=site.pay_codes.get(one.method, ""), amount=one.amount, captured=True, card_no=one.card_no
         )
         for one in order.tenders
     ]
-    rest = order.total - sum(one.amount for one in order.tenders)
+    rest = total - sum(one.amount for one in order.tenders)
     if rest:
-        pay_code = _pay_code(site, order.payment_method) or ""
-        found.append(DocumentPayment(pay_code=pay_code, amount=rest, captured=order.is_paid))
+        code = pay_code(site, order.payment_method) or ""
+        found.append(DocumentPayment(pay_code=code, amount=rest, captured=order.is_paid))
     return tuple(found)
 
 
-def _pay_code(site: Site, method: str) -> str | None:
+def pay_code(site: Site, method: str) -> str | None:
+    """Give Counterpoint's pay code of a payment method; None where the shop names none."""
     return site.pay_codes.get(method, site.pay_codes.get("*"))
 
 
@@ -208,11 +225,15 @@ def _refuse(order: Order, site: Site, items: Mapping[str, Item]) -> Hold | None:
     # "*" is for what pays the rest: a gift card must not pass for a bank card.
     without = next((one.method for one in order.tenders if one.method not in site.pay_codes), None)
     rest = order.total - sum(one.amount for one in order.tenders)
-    if without is None and (rest or not order.tenders) and not _pay_code(site, order.payment_method):
+    if without is None and (rest or not order.tenders) and not pay_code(site, order.payment_method):
         without = order.payment_method
-    eligible = sum(line.net for line in order.lines if line.is_discountable)
+    eligible = sum(line.net for line in order.lines if line.is_discountable and line.sku not in site.gift_cards)
+    cards = [line for line in order.lines if line.sku in site.gift_cards]
     tendered = sum(one.amount for one in order.tenders)
-    unknown = next((line.sku or line.name for line in order.lines if line.sku not in items), None)
+    unknown = next(
+        (line.sku or line.name for line in order.lines if line.sku not in items and line.sku not in site.gift_cards),
+        None,
+    )
     reasons: Sequence[tuple[bool, Hold]] = (
         (order.currency != site.currency, Hold(f"the order is in {order.currency}, Counterpoint in {site.currency}")),
         (
@@ -235,9 +256,11 @@ def _refuse(order: Order, site: Site, items: Mapping[str, Item]) -> Hold | None:
             Hold(f"no pay code for the payment method {without!r}; add it to orders.pay_codes"),
         ),
         (
-            tendered > max(order.total, 0) or any(one.amount < 1 for one in order.tenders),
+            tendered > max(order.total - cards_bought(order, site), 0) or any(one.amount < 1 for one in order.tenders),
             Hold(f"its gift cards and credits pay {tendered} of {order.total} (minor units): not a sum to believe"),
         ),
+        (any(line.tax for line in cards), Hold("a gift card that the order buys is taxed: enter it by hand")),
+        (bool(cards) and len(cards) == len(order.lines), Hold("the order buys nothing but gift cards")),
         (
             bool(order.taxes) and sum(tax.tax for tax in order.taxes) != order.tax,
             Hold("the order's taxes do not add up to its tax"),

@@ -5,7 +5,7 @@ than a line has. What was refunded with its goods need not leave any more.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.commands import Shipment, ShippedLine
@@ -34,14 +34,15 @@ def order_number(ticket_no: str) -> str | None:
     return None if found is None else found["order"]
 
 
-def shipped(order: Order, releases: Sequence[Release]) -> Shipped:
+def shipped(order: Order, releases: Sequence[Release], *, never: Collection[str] = ()) -> Shipped:
     """Deal out what was released to the lines of the order.
 
     Args:
         order: The order as it now is.
         releases: Those that stand, in the order in which they were made.
+        never: SKUs that nothing is shipped of: gift cards.
     """
-    left = {line.line_id: max(0, line.quantity) for line in order.lines}
+    left = {line.line_id: 0 if line.sku in never else max(0, line.quantity) for line in order.lines}
     shipments: list[Shipment] = []
     odd: list[str] = []
     for release in releases:

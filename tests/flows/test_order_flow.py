@@ -376,3 +376,31 @@ def test_an_order_from_before_says_why_it_has_no_document(pipeline: Pipeline) ->
         None,
         "placed before counterflow knew this store: mirrored, and never made a document",
     )
+
+
+def test_gift_cards_that_are_bought_are_for_staff_and_the_goods_go_on(selling_cards: Pipeline) -> None:
+    pipeline = selling_cards  # order-E.11
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    bought = (b.line("MUG"), b.line("GIFT", 2, "50.00") | {"id": 2})
+    went = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", *bought)))
+    assert [one["item_no"] for one in pipeline.body_of("north/1")["lines"]] == ["MUG"]
+    assert sent(went) == ["north/1"]
+    assert pipeline.asked()["order-gift-card:north/1"].endswith(
+        "a ticket that carries N-1G as purchase order number: 2 for 50.00, paid by CARD; "
+        "their codes stand in the store's order"
+    )
+    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("700", "N-1G", "C-1", DOC_TYP="T")))
+    assert pipeline.asked() == {}
+
+
+def test_an_order_of_gift_cards_alone_becomes_no_document(selling_cards: Pipeline) -> None:
+    pipeline = selling_cards
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    went = pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", b.line("GIFT", 1, "25.00"))))
+    assert (sent(went), list(pipeline.asked())) == ([], ["order-gift-card:north/1"])
+
+
+@pytest.fixture
+def selling_cards(pipeline: Pipeline) -> Pipeline:
+    """A shop whose stores sell gift cards."""
+    return Pipeline(pipeline.engine, b.shop(sites={"gift_cards": frozenset({"GIFT"})}))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from processors.rules.documents import (
     Hold,
     Site,
+    cards_bought,
     compose,
     fingerprint,
     is_due,
@@ -219,6 +220,38 @@ def test_the_control_equation_holds_for_every_document(
     assert sum(one.amount for one in made.payments) == whole
     exact = all(one.net == int((one.quantity * one.price * 100).to_integral_value(ROUND_HALF_UP)) for one in made.lines)
     assert (total, exact) == (made.total, True)
+
+
+SELLS = dataclasses.replace(SITE, gift_cards=frozenset({"CARD"}))
+
+
+@given(st.lists(lines, min_size=1, max_size=5), st.lists(st.integers(0, 10_000), max_size=3), st.floats(0, 1))
+def test_gift_cards_that_are_bought_stand_in_no_document_and_neither_does_their_money(
+    bought: list[OrderLine], cards: list[int], off: float
+) -> None:  # order-E.11
+    discount, goods = int(sum(one.net for one in bought) * off), sum(one.net for one in bought)
+    web = order(
+        *(line(sku="CARD", net=net) for net in cards), *bought, discount=discount, total=goods - discount + sum(cards)
+    )
+    made = placed(web, SELLS)
+    assert (made.total, sum(one.net for one in made.lines)) == (goods - discount, goods - discount)
+    assert sum(one.amount for one in made.payments) == made.total
+    assert "CARD" not in {one.item_no for one in made.lines}
+    assert cards_bought(web, SELLS) == sum(cards)
+
+
+@pytest.mark.parametrize(
+    ("bought", "why"),
+    [
+        pytest.param((line(sku="CARD"),), "nothing but gift cards", id="nothing else"),
+        pytest.param((line(), line(sku="CARD", tax=5)), "is taxed", id="taxed"),
+    ],
+)
+def test_gift_cards_that_make_no_document(bought: tuple[OrderLine, ...], why: str) -> None:
+    web = order(*bought, tax=sum(one.tax for one in bought), total=sum(one.net + one.tax for one in bought))
+    made = compose(web, SELLS, ITEMS, "C1")
+    assert isinstance(made, Hold)
+    assert why in made.why
 
 
 @pytest.mark.parametrize(

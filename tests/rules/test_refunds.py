@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from processors.rules.documents import nets
 from processors.rules.refunds import read_return_marker, return_marker, return_of
 from schemas.records import Order, Refund, RefundLine
-from tests.rules.test_documents import line, order
+from tests.rules.test_documents import SITE, line, order
 
 
 def refund(refund_id: str, amount: int, *lines: RefundLine, **facts: Any) -> Refund:
@@ -22,7 +22,7 @@ def back(line_id: str, quantity: int, net: int = 0, tax: int = 0) -> RefundLine:
 
 
 def net_of(one: Order) -> dict[str, int]:
-    return {found.line_id: net for found, net in zip(one.lines, nets(one), strict=True)}
+    return {found.line_id: net for found, net in zip(one.lines, nets(one, SITE), strict=True)}
 
 
 def test_pieces_come_back_at_the_net_price_of_the_document() -> None:
