@@ -51,6 +51,7 @@ def _decide(state: State, store: str, order_id: str) -> None:
     elif not _is_from_before(state, store, order.placed_at):
         links.lock(state.connection, [f"email:{order.email}", f"account:{store}/{order.account_id}"])
         if documents.is_over(order):
+            _know_account(state, store, order)
             _give_up(state, row, f"the order is {order.status} in the store")
             return
         state.settle("order-cancelled", row[2])
@@ -292,6 +293,17 @@ def _buyer(state: State, site: Site, order: Order, row: Row) -> OurId | None:
     if order.account_id is not None:
         links.make(state.connection, "customer", site.store_id, order.account_id, buyer, how)
     return buyer
+
+
+def _know_account(state: State, store: str, order: Order) -> None:
+    """Link the account of an order that nothing comes of to the customer of its e-mail; nobody is created for it.
+
+    Changed before his next order, the account's e-mail tells nobody any more who he was.
+    """
+    match = match_buyer(_facts(state, store, order)) if order.account_id is not None else None
+    if isinstance(match, Found) and order.account_id is not None:
+        buyer = customers.id_of(state, match.cust_no)
+        links.make(state.connection, "customer", store, order.account_id, buyer, "e-mail")
 
 
 def _facts(state: State, store: str, order: Order) -> Facts:

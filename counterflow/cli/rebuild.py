@@ -26,26 +26,28 @@ from schemas.topics import PARTITIONS, change_topics
 BATCH = 500
 SPAN = timedelta(seconds=1)
 TICKS_MAX = 500
-# What must come out equal: records, links as groups of what belongs together, and the documents wanted.
+# What must come out equal: records, links as groups of what belongs together, and the documents wanted. Of orders that
+# stand: whether one that is over was ever wanted, and whose it was, depends on how batches were cut.
 _QUERIES = {
     "record": "SELECT system, entity, key, hash, deleted FROM record ORDER BY 1, 2, 3",
     "link": """
         SELECT one.entity, one.system, one.remote_id, min(other.system || '/' || other.remote_id)
         FROM link AS one JOIN link AS other ON other.entity = one.entity AND other.our_id = one.our_id
           AND other.system <> 'email'
-        WHERE one.system <> 'email' AND one.entity NOT IN ('buyer', 'fate') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""",
+        WHERE one.system <> 'email' AND one.entity NOT IN ('buyer', 'fate') GROUP BY 1, 2, 3
+        HAVING one.entity <> 'customer' OR count(*) > 1 ORDER BY 1, 2, 3""",  # One linked to nothing says nothing.
     "buyer": """
         SELECT buyer.system, buyer.remote_id, min(customer.remote_id) FROM link AS buyer
         JOIN link AS customer ON customer.entity = 'customer' AND customer.system = 'counterpoint'
           AND customer.our_id = buyer.our_id
-        WHERE buyer.entity = 'buyer' GROUP BY 1, 2 ORDER BY 1, 2""",
-    # Of orders that stand: whether one that is over was ever wanted depends on how batches were cut.
+        JOIN record ON record.entity = 'orders' AND record.system = buyer.system AND record.key = buyer.remote_id
+        WHERE buyer.entity = 'buyer' AND NOT record.deleted
+          AND record.body::json ->> 'status' NOT IN ('cancelled', 'refunded', 'failed') GROUP BY 1, 2 ORDER BY 1, 2""",
     "order": """
         SELECT wanted.key, wanted.hash, wanted.state FROM wanted
         JOIN record ON record.entity = 'orders' AND record.system || '/' || record.key = wanted.key
         WHERE task = 'orders' AND NOT record.deleted
-          AND record.body::json ->> 'status' NOT IN ('cancelled', 'refunded', 'failed')
-        ORDER BY 1""",
+          AND record.body::json ->> 'status' NOT IN ('cancelled', 'refunded', 'failed') ORDER BY 1""",
 }
 
 

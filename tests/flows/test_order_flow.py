@@ -404,3 +404,19 @@ def test_an_order_of_gift_cards_alone_becomes_no_document(selling_cards: Pipelin
 def selling_cards(pipeline: Pipeline) -> Pipeline:
     """A shop whose stores sell gift cards."""
     return Pipeline(pipeline.engine, b.shop(sites={"gift_cards": frozenset({"GIFT"})}))
+
+
+def test_an_account_is_known_by_an_order_that_was_cancelled(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com"))
+    first_one = b.order(1, "ana@example.com", customer_id=7, status="cancelled")
+    second = b.order(2, "new@example.com", customer_id=7)
+    pipeline.take(pipeline.there("north", "orders", first_one), pipeline.there("north", "orders", second))
+    assert (pipeline.buyer("north/1"), pipeline.buyer("north/2")) == (None, "C-1")
+
+
+def test_nobody_is_created_for_an_order_that_was_cancelled(pipeline: Pipeline) -> None:
+    known(pipeline).master(on=True)
+    went = pipeline.take(
+        pipeline.there("north", "orders", b.order(1, "ana@example.com", customer_id=7, status="cancelled"))
+    )
+    assert (sent(went, "customers"), pipeline.asked()) == ([], {})
