@@ -207,8 +207,9 @@ class Day:
         new = f"new{self.made}.{person.first_email.replace('@', '.at.')[:20]}@example.org"
         self.remote.put(store, f"customers/{person.accounts[store]}", email=new)
         self._place(store, person, account=person.accounts[store], email=new)
-        if self.life is not None:  # The new address reaches Counterpoint and the other store in a while: until then
-            person.email, person.only = new, store  # nobody there can know a guest, or a new account, by it.
+        # The new address reaches Counterpoint and the other store in a while: until then nobody there can know a guest,
+        # or a new account, by it; and after that nobody by the old one.
+        person.email, person.only = new, store
 
     def odd_order(self) -> None:
         """Place an order that must be held: an item that is gone, no e-mail, a sum that is not one."""
