@@ -16,7 +16,7 @@ from sqlalchemy import Dialect, Table, TextClause
 from sqlalchemy.dialects.mssql import pyodbc
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 
-from counterflow.systems.counterpoint import sql, tracking
+from counterflow.systems.counterpoint import releases, sql, tracking
 from counterflow.systems.counterpoint.dialects import app_lock
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -72,10 +72,21 @@ def of_table(name: str, table: Table) -> dict[str, str]:
     }
 
 
+def of_releases() -> dict[str, str]:
+    number = releases.numbers_of
+    parts = {f"release_lines_{fate}": (lines, releases.lines_of) for fate, _, lines in releases.PLACES}
+    heads = {f"release_header_{fate}": (headers, releases.is_there) for fate, headers, _ in releases.PLACES}
+    return {
+        name: recorded(lambda one, table=table, work=work: work(one, table, 600))  # type: ignore[misc]
+        for name, (table, work) in (parts | heads).items()
+    } | {"release_tracking": recorded(lambda one: number(one, 600, "PS_DOC_PKG_TRK_NO", "PKG_TRK_NO"))}
+
+
 def of_look_ups() -> dict[str, str]:
     posted = [sql.PS_ORD_HIST, sql.PS_TKT_HIST]
     return {
         "missing_columns": recorded(sql.missing_columns),
+        **of_releases(),
         "customers_with_email": recorded(lambda one: sql.customers_with_email(one, "ana@example.com")),
         "documents_with_marker": recorded(
             lambda one: sql.documents_with_marker(one, "N-17", [sql.PS_DOC_HDR, *posted])

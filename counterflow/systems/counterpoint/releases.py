@@ -55,28 +55,40 @@ def find(connection: Connection, doc_id: int, *, tracking: str) -> Found:
     name, _, column = tracking.partition(".")
     rows = connection.execute(sql.COLUMNS, {"tables": sorted(names | ({name} if name else set()))})
     there = {(str(row.tbl), str(row.col)) for row in rows}
-    if ("PS_DOC_LIN", "QTY_SOLD") not in there:
+    if not _has_all(PLACES[0][2], there):
         raise Held("what tickets release cannot be read: no table PS_DOC_LIN, or no right to read it")
-    numbers = _numbers(connection, doc_id, name, column) if {(name, column), (name, "DOC_ID")} <= there else ()
+    numbers = numbers_of(connection, doc_id, name, column) if {(name, column), (name, "DOC_ID")} <= there else ()
     found = Found(fate="gone")
     for fate, headers, lines in PLACES:
         if (headers.name, "DOC_ID") not in there:
             raise Held(f"ticket {doc_id} has left the open ones; the table of posted tickets is not known")
-        if connection.execute(select(headers.c.DOC_ID).where(headers.c.DOC_ID == doc_id)).first() is None:
+        if not is_there(connection, headers, doc_id):
             continue
-        is_known = (lines.name, "QTY_SOLD") in there
-        found = Found(fate=fate, lines=_rows(connection, lines, doc_id) if is_known else None, tracking=numbers)
+        shown = lines_of(connection, lines, doc_id) if _has_all(lines, there) else None
+        found = Found(fate=fate, lines=shown, tracking=numbers)
         if found.lines:
             break
     return found
 
 
-def _rows(connection: Connection, lines: Table, doc_id: int) -> list[dict[str, Any]]:
+def _has_all(table: Table, there: set[tuple[str, str]]) -> bool:
+    """Say whether a table has every column that we read, so that asking for it stops nothing."""
+    return {(table.name, column.name) for column in table.c} <= there
+
+
+def is_there(connection: Connection, headers: Table, doc_id: int) -> bool:
+    """Say whether a table has a document."""
+    return connection.execute(select(headers.c.DOC_ID).where(headers.c.DOC_ID == doc_id)).first() is not None
+
+
+def lines_of(connection: Connection, lines: Table, doc_id: int) -> list[dict[str, Any]]:
+    """Give a document's lines, in their order."""
     query = select(lines).where(lines.c.DOC_ID == doc_id).order_by(lines.c.LIN_SEQ_NO)
     return [sql.plain_row(row) for row in connection.execute(query).mappings()]
 
 
-def _numbers(connection: Connection, doc_id: int, name: str, column: str) -> tuple[str, ...]:
+def numbers_of(connection: Connection, doc_id: int, name: str, column: str) -> tuple[str, ...]:
+    """Give a document's tracking numbers, each once."""
     packages = Table(name, MetaData(), Column("DOC_ID", BigInteger), Column(column, String()))
     query = select(packages.c[column]).where(packages.c.DOC_ID == doc_id)
     return tuple(sorted({str(one or "").strip() for one in connection.execute(query).scalars()} - {""}))
