@@ -27,7 +27,8 @@ BATCH = 500
 SPAN = timedelta(seconds=1)
 TICKS_MAX = 500
 # What must come out equal: records, links as groups of what belongs together, and the documents wanted. Of orders that
-# stand: whether one that is over was ever wanted, and whose it was, depends on how batches were cut.
+# stand: whether one that is over was ever wanted, and whose it was, depends on how batches were cut; so does the number
+# of a customer who is merged at that moment, and "buyer" compares whose they are in the end.
 _QUERIES = {
     "record": "SELECT system, entity, key, hash, deleted FROM record ORDER BY 1, 2, 3",
     "link": """
@@ -44,7 +45,7 @@ _QUERIES = {
         WHERE buyer.entity = 'buyer' AND NOT record.deleted
           AND record.body::json ->> 'status' NOT IN ('cancelled', 'refunded', 'failed') GROUP BY 1, 2 ORDER BY 1, 2""",
     "order": """
-        SELECT wanted.key, wanted.hash, wanted.state FROM wanted
+        SELECT wanted.key, wanted.body::json ->> 'order_hash', wanted.state FROM wanted
         JOIN record ON record.entity = 'orders' AND record.system || '/' || record.key = wanted.key
         WHERE task = 'orders' AND NOT record.deleted
           AND record.body::json ->> 'status' NOT IN ('cancelled', 'refunded', 'failed') ORDER BY 1""",
