@@ -166,7 +166,7 @@ class Truth:
             ),
             ("taxes", _taxes(data), {row["AUTH_COD"]: cents_of(row["TAX_AMT"]) for row in document["taxes"]}),
             ("lines", *_lines(lines, placed, off=-sum(fee for fee in data["fees_cents"] if fee < 0))),
-            ("paid", *_paid(data, document["payments"])),
+            ("paid", *_paid(data, document["payments"], is_done=order.status == "completed")),
             ("store", self._sites[order.store].store_no, document["STR_ID"]),
         ]
         return [
@@ -258,14 +258,17 @@ def _charges(data: Mapping[str, Any]) -> dict[str, int]:
     return {number: cents for number, cents in charges.items() if cents}
 
 
-def _paid(data: Mapping[str, Any], payments: Sequence[Mapping[str, Any]]) -> tuple[object, object]:
-    """Give what was paid when the order was placed, tender by tender: by gift cards, and all but cash on delivery."""
+def _paid(data: Mapping[str, Any], payments: Sequence[Mapping[str, Any]], *, is_done: bool) -> tuple[object, object]:
+    """Give what was paid when the order was placed, tender by tender: by gift cards, and all but cash on delivery.
+
+    That is paid once the order is completed (W-68), which the store's staff may do before the document is placed.
+    """
     here = {("GIFT", code): cents for code, cents in data["cards_cents"].items()}
     here |= {("CARD", ""): int(data["total_cents"])} if data["payment_method"] != "cod" else {}
     there = {(row["PAY_COD"], row["CARD_NO"] or ""): cents_of(row["AMT"] or 0) for row in payments}
-    return {name: cents for name, cents in here.items() if cents}, {
-        name: cents for name, cents in there.items() if cents
-    }
+    if is_done and there.get(("COD", "")) == data["total_cents"]:
+        del there[("COD", "")]
+    return {one: cents for one, cents in here.items() if cents}, {one: cents for one, cents in there.items() if cents}
 
 
 def _taxes(data: Mapping[str, Any]) -> dict[str, int]:
