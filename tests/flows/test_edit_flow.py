@@ -8,6 +8,7 @@ from processors.batch import Arrived
 from schemas.commands import Command, CompareDocument
 from tests.flows import builders as b
 from tests.flows.pipeline import Pipeline
+from tests.flows.test_order_flow import known
 
 DIFFERS = "MUG: wanted 2 for 20.00, there 1 for 10.00"
 
@@ -15,13 +16,7 @@ DIFFERS = "MUG: wanted 2 for 20.00, there 1 for 10.00"
 @pytest.fixture
 def placed(pipeline: Pipeline) -> Pipeline:
     """One mug ordered in north; its document is 500."""
-    pipeline.take(
-        pipeline.there("north", "products", b.product(1, "MUG", 5)),
-        pipeline.here("IM_ITEM", b.item("MUG")),
-        pipeline.here("IM_INV", b.stock("MUG", 10)),
-        pipeline.here("AR_CUST", b.customer("C-1", "ana@example.com")),
-    )
-    pipeline.master(on=True)
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
     (place,) = [one for one in pipeline.take(web(pipeline, 1)) if one.task == "orders"]
     pipeline.take(pipeline.answer(place, "applied", doc_id="500", cust_no="C-1"))
     pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1")))

@@ -11,18 +11,13 @@ from schemas.commands import Command, ReadRelease, UpdateOrder
 from schemas.records import Release, ReleasedLine
 from tests.flows import builders as b
 from tests.flows.pipeline import Pipeline
+from tests.flows.test_order_flow import known
 
 
 @pytest.fixture
 def placed(pipeline: Pipeline) -> Pipeline:
     """Two mugs ordered in north; their document is 500, with the ticket number 5001."""
-    pipeline.take(
-        pipeline.there("north", "products", b.product(1, "MUG", 5)),
-        pipeline.here("IM_ITEM", b.item("MUG")),
-        pipeline.here("IM_INV", b.stock("MUG", 10)),
-        pipeline.here("AR_CUST", b.customer("C-1", "ana@example.com")),
-    )
-    pipeline.master(on=True)
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
     went = pipeline.take(pipeline.there("north", "orders", web()))
     (place,) = [one for one in went if one.task == "orders"]
     pipeline.take(pipeline.answer(place, "applied", doc_id="500", cust_no="C-1"))
