@@ -27,8 +27,10 @@ from schemas.commands import (
     CreateAccount,
     CreateCustomer,
     FindDocument,
+    NoteDocument,
     PlaceDocument,
     ReadRelease,
+    RecordReturn,
     SetStock,
     UpdateOrder,
 )
@@ -126,14 +128,22 @@ class CounterpointTarget:
             case PlaceDocument():
                 result, remote, exchange = self._have_document(command.body)
                 return Done(result=result, remote=remote, exchange=exchange)
-            case FindDocument():
-                return Done(result="already", remote=self._where(command.body))
-            case CompareDocument():
-                return Done(result="already", remote=self._differs(command.body))
-            case ReadRelease():
-                return self._read_release(command.body)
-            case SetStock() | CreateAccount() | UpdateOrder():
+            case FindDocument() | CompareDocument() | ReadRelease() | NoteDocument():
+                return self._about_document(command.body)
+            case SetStock() | CreateAccount() | UpdateOrder() | RecordReturn():
                 raise Rejected(f"Counterpoint cannot do {command.task}")
+
+    def _about_document(self, wanted: FindDocument | CompareDocument | ReadRelease | NoteDocument) -> Done:
+        """Look at a document that is there, or add a note to it."""
+        match wanted:
+            case FindDocument():
+                return Done(result="already", remote=self._where(wanted))
+            case CompareDocument():
+                return Done(result="already", remote=self._differs(wanted))
+            case ReadRelease():
+                return self._read_release(wanted)
+            case NoteDocument():
+                return self._note(wanted)
 
     def _have_customer(self, wanted: CreateCustomer) -> tuple[str, Remote, dict[str, Any]]:
         """Find the customer with this e-mail, or create one, with nobody else between the two."""
@@ -265,13 +275,23 @@ class CounterpointTarget:
             release = read.release(wanted.doc_id, wanted.ticket_no, found.lines, found.tracking)
         return Done(result="already", remote={"doc_id": wanted.doc_id, "fate": found.fate}, release=release)
 
+    def _note(self, wanted: NoteDocument) -> Done:
+        """Have an open document carry a note; one that says it all is looked for first. Staff may see it twice."""
+        notes = self._client.document(int(wanted.doc_id)).get("PS_DOC_NOTE") or []
+        texts = [str(one.get("NOTE") or "") for one in notes]
+        if any(all(one in text for one in wanted.says) for text in texts):
+            return Done(result="already")
+        note = {"NOTE_ID": "WEB", "NOTE": write.tracking_note(wanted.says)}
+        self._client.note_document(int(wanted.doc_id), note)
+        return Done(result="applied", exchange={"request": note})
+
     def _find(self, connection: Connection, wanted: PlaceDocument) -> Remote:
         """Look for our marker in open and posted documents; a paid order has a deposit ticket beside it."""
         others = [table for table in sql.document_tables(connection) if table is not sql.PS_DOC_HDR]
         found = {one[0]: (*one, "no") for one in sql.documents_with_marker(connection, wanted.marker, [sql.PS_DOC_HDR])}
         # The open ones were read first: a document that is posted meanwhile is seen twice, not never.
         found |= {one[0]: (*one, "yes") for one in sql.documents_with_marker(connection, wanted.marker, others)}
-        orders = [found[number] for number in sorted(found) if found[number][1] == "O"]
+        orders = [found[number] for number in sorted(found) if found[number][1] in {"O", "H"}]  # Or put on hold.
         tickets = [number for number in sorted(found) if found[number][1] == "T"]
         if len(orders) > 1:
             numbers = ", ".join(str(one[0]) for one in orders)

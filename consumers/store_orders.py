@@ -1,17 +1,20 @@
-"""A store's orders: what has left of them, told once (order-E.16).
+"""A store's orders: what has left of them and come back, told once (order-E.15, E.16).
 
-The store has no idempotency key. So a note is looked for before it is added, and the order is read before it is
-written: a status only moves forward, and what is so already mails nobody again.
+The store has no idempotency key. So a note or a refund is looked for before it is added, and the order is read before
+it is written: a status only moves forward, and what is so already mails nobody again.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from consumers.store_customers import Done
-from counterflow.errors import Rejected
-from counterflow.systems.woocommerce import write
-from counterflow.systems.woocommerce.client import WooClient
-from schemas.commands import UpdateOrder
+from counterflow.errors import Held, Rejected
+from counterflow.systems.woocommerce import read, write
+from counterflow.systems.woocommerce.client import Row, WooClient
+from schemas.commands import RecordReturn, UpdateOrder
+from schemas.records import Order
 
 
 class StoreOrders:
@@ -27,19 +30,49 @@ class StoreOrders:
             Rejected: There is no such order, or the store did not take the status.
             Transient: The store does not answer. A part may have been written: the next try reads first.
         """
-        row = self._client.one("orders", wanted.order_id)
-        if row is None:
-            raise Rejected(f"order {wanted.order_id} is gone from {self._system}")
+        row = self._order(wanted.order_id)
         notes = self._client.page(f"orders/{wanted.order_id}/notes", type="any")
-        missing = [one for one in wanted.shipments if not write.is_noted(one, notes)]
-        for shipment in missing:
-            body = {"note": write.shipment_note(shipment), "customer_note": wanted.tells_shopper}
+        missing = write.order_notes(wanted, notes)
+        for body in missing.values():
             self._client.create(f"orders/{wanted.order_id}/notes", body)
         changes = write.order_changes(wanted, row)
         if changes:
             self._check(wanted, changes, self._client.change("orders", wanted.order_id, changes))
-        told = {"notes": [one.reference for one in missing]} if missing else {}
+        told = {"notes": list(missing)} if missing else {}
         return Done(result="applied" if changes or missing else "already", request=changes | told)
+
+    def record_return(self, wanted: RecordReturn) -> Done:
+        """Have an order show a return as a refund that moves neither money nor stock.
+
+        Raises:
+            Held: The store has given pieces back itself meanwhile: a person must see which of the two is meant.
+            Rejected: There is no such order, or the store did not take the refund.
+            Transient: The store does not answer. It may have been recorded: the next try looks first.
+        """
+        row = self._order(wanted.order_id)
+        refunds = self._client.page(f"orders/{wanted.order_id}/refunds")
+        if any(read.return_reference(one) == wanted.reference for one in refunds):
+            return Done(result="already")
+        self._check_pieces(wanted, {**row, "refunds": refunds})
+        body = write.refund(wanted, row)
+        self._client.create(f"orders/{wanted.order_id}/refunds", body)
+        return Done(result="applied", request=body)
+
+    def _check_pieces(self, wanted: RecordReturn, row: Row) -> None:
+        order = read.read("orders", msgspec.json.encode(row))
+        assert isinstance(order, Order)
+        left = {line.line_id: line.quantity for line in order.lines}
+        for one in (line for refund in order.refunds for line in refund.lines):
+            left[one.line_id] = left.get(one.line_id, 0) - one.quantity
+        if any(line.quantity > left.get(line.line_id, 0) for line in wanted.lines):
+            text = f"return {wanted.reference}: {self._system} has given pieces of order {wanted.order_id} back itself"
+            raise Held(f"{text}: see whether the two are one, and drop this or record it by hand")
+
+    def _order(self, order_id: str) -> Row:
+        row = self._client.one("orders", order_id)
+        if row is None:
+            raise Rejected(f"order {order_id} is gone from {self._system}")
+        return row
 
     def _check(self, wanted: UpdateOrder, changes: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         if "status" in changes and after.get("status") != changes["status"]:

@@ -12,10 +12,10 @@ from counterflow.errors import Held, Rejected, Transient
 from counterflow.systems.woocommerce import write
 from counterflow.systems.woocommerce.client import WooClient
 from schemas.changes import NOTHING
-from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer, SetStock, UpdateOrder
+from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer, RecordReturn, SetStock, UpdateOrder
 from schemas.outcomes import Outcome
 
-ONE_BY_ONE = ChangeCustomer | CreateAccount | CreateCustomer | UpdateOrder
+ONE_BY_ONE = ChangeCustomer | CreateAccount | CreateCustomer | UpdateOrder | RecordReturn
 
 
 class StoreTarget:
@@ -65,6 +65,8 @@ class StoreTarget:
                 return self._customers.create_buyer(command.body)
             case UpdateOrder():
                 return self._orders.update(command.body)
+            case RecordReturn():
+                return self._orders.record_return(command.body)
             case _:
                 raise Rejected(f"{self.system} cannot do {command.task}")
 

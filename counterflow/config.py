@@ -132,6 +132,7 @@ class Orders(Part):
     complete_released: bool = True  # An order of which everything was released is completed, which mails the shopper.
     shipment_notes: Literal["staff", "shopper"] = "staff"  # Who reads a shipment's note; a shopper's may be mailed.
     shipped_there: Literal["ask", "ignore"] = "ask"  # An order completed in the store: ask staff to release it.
+    till_returns: Literal["record", "ask"] = "record"  # A return at the till: record it in the store, or have staff.
 
 
 class StockRules(Part):

@@ -17,7 +17,7 @@ from schemas.names import COUNTERPOINT, OurId
 from schemas.outcomes import Outcome
 from schemas.records import Document, Order
 
-ORDER_TYPE, TICKET_TYPE = "O", "T"
+ORDER_TYPE, TICKET_TYPE, HOLD_TYPE = "O", "T", "H"
 DOCUMENTS = releases.DOCUMENTS
 
 
@@ -31,10 +31,20 @@ def take(batch: Iterable[Seen], state: State) -> None:
             found = read_marker(seen.body.marker, state.shop.prefixes)
             # A clerk may type a purchase order's number that looks like ours: the store must be ours too.
             ours = found is not None and seen.body.store_no == state.shop.sites[found[0]].store
-            if found and ours and seen.body.doc_type == ORDER_TYPE:
-                _enter(state, seen.body, seen.position, *found)
+            if found and ours:
+                _take_ours(state, seen, seen.body, found)
         elif not releases.left(seen.key, seen.version, state):
             _left(state, seen.key, seen.position)
+
+
+def _take_ours(state: State, seen: Seen, document: Document, order: tuple[str, str]) -> None:
+    """Enter a document that carries an order's marker: the order, or a return of it that nobody asked for."""
+    if document.doc_type == ORDER_TYPE:
+        _enter(state, document, seen.position, *order)
+    elif document.doc_type == HOLD_TYPE:
+        state.orders.add(order)
+    elif document.doc_type == TICKET_TYPE and document.returns:
+        releases.take_return(document, OurId("/".join(order)), seen.version, state)
 
 
 def _note_return(document: Document, state: State) -> None:
@@ -105,7 +115,7 @@ def _left(state: State, doc_id: str, position: int) -> None:
 def take_answer(outcome: Outcome, state: State) -> None:
     """Enter where a document stands that had left the open ones: only now does its leaving mean anything."""
     doc_id, what = outcome.remote.get("doc_id"), outcome.remote.get("fate")
-    if doc_id is not None and links.find(state.connection, "release", COUNTERPOINT, doc_id) is not None:
+    if doc_id is not None and releases.is_one(state, doc_id):
         releases.take_answer(outcome, state)
         return
     if "differs" in outcome.remote:

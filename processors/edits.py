@@ -42,8 +42,8 @@ def watch(state: State, site: Site, order: Order, wanted_body: str) -> None:
 
 
 def changed_there(state: State, ours: OurId) -> None:
-    """Compare again where staff have edited a document that they were asked to."""
-    if reviews.is_open(state.connection, EDITED, ours):
+    """Look again where staff have changed a document that they were asked to, or let it go on."""
+    if reviews.is_open(state.connection, (EDITED, "order-held"), ours):
         store, _, order_id = ours.partition("/")
         state.orders.add((store, order_id))
 

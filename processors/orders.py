@@ -50,7 +50,7 @@ def _decide(state: State, store: str, order_id: str) -> None:
             _give_up(state, row, "the order was deleted in the store")
     elif not _is_from_before(state, store, order.placed_at):
         links.lock(state.connection, [f"email:{order.email}", f"account:{store}/{order.account_id}"])
-        if documents.is_over(order):
+        if documents.is_over(order) and not _came_back(state, order, row):
             _know_account(state, store, order)
             _give_up(state, row, f"the order is {order.status} in the store")
             return
@@ -63,6 +63,11 @@ def _decide(state: State, store: str, order_id: str) -> None:
             releases.decide(state, site, order)
         if documents.is_due(order, site.when):
             _become(state, site, order, row, standing)
+
+
+def _came_back(state: State, order: Order, row: Row) -> bool:
+    """Say whether goods had left before all the money went back: each of its refunds is looked at for itself."""
+    return order.status == "refunded" and releases.is_released(state, OurId(row[2]))
 
 
 def _watch_void(state: State, store: str, order: Order) -> None:
@@ -82,9 +87,12 @@ def _watch_refunds(state: State, site: Site, order: Order, wanted_body: str) -> 
     """Ask staff for the return of each refund, until its ticket is seen (order-E.15)."""
     body = msgspec.json.decode(wanted_body, type=PlaceDocument)
     nets = {line.line_id: net for line, net in zip(order.lines, documents.nets(order, site), strict=True)}
-    for number in range(len(order.refunds)):
+    for number, refund in enumerate(refunds.in_order(order)):
         marker = refunds.return_marker(body.marker, number + 1)
         name = f"{site.store_id}/{order.key}/R{number + 1}"
+        if refund.reference:  # It records a return that was taken at the till.
+            state.settle("order-refund", name)
+            continue
         if links.find(state.connection, "refund", site.store_id, f"{order.key}/R{number + 1}") is not None:
             state.settle("order-refund", name)
             continue

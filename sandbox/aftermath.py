@@ -23,6 +23,8 @@ def check_shipments(
             own = [entry for entry in changes if (entry["system"], entry["key"]) == (store, key)] if mine else []
             wrong = _shipping(row, mine, states[store]["notes"][key])
             flow.wrong += [f"{store} order {key}: {text}" for text in wrong]
+            documents = [one for one in states["counterpoint"]["documents"] if _is_of(one, f"{site.prefix}{row['id']}")]
+            flow.wrong += [f"{store} order {key}: {text}" for text in _tracking(row, documents)]
             for entry in mine:
                 flow.changes += 1
                 later = [one["at"] for one in own if one["actor"] == "api" and one["at"] >= entry["at"]]
@@ -36,7 +38,7 @@ def check_refunds(journal: Sequence[Entry], states: Mapping[str, Mapping[str, An
     tickets: dict[str, list[Mapping[str, Any]]] = {}
     for one in states["counterpoint"]["documents"]:
         tickets.setdefault(one["CUST_PO_NO"] or "", []).append(one)
-    for entry in (one for one in journal if one["kind"] == "refund"):
+    for entry in (one for one in journal if one["kind"] == "refund" and one["actor"] == "staff"):
         flow.changes += 1
         marker = f"{sites[entry['system']].prefix}{entry['key']}R{entry['data']['number']}"
         found = [
@@ -48,6 +50,34 @@ def check_refunds(journal: Sequence[Entry], states: Mapping[str, Mapping[str, An
         ]
         if found != [(entry["data"]["cents"], entry["data"]["pieces"])]:
             flow.wrong.append(f"{marker}: {entry['data']} refunded, returns {found}")
+    return flow
+
+
+def check_till_returns(
+    journal: Sequence[Entry], states: Mapping[str, Mapping[str, Any]], sites: Mapping[str, Site]
+) -> Flow:
+    """Check that each return at the till is in its web order: once, its pieces, and their price but for rounding."""
+    flow = Flow("till return -> store")
+    rows = {
+        f"{site.prefix}{row['id']}": (store, row) for store, site in sites.items() for row in states[store]["orders"]
+    }
+    shown = [one for one in journal if one["kind"] == "refund" and one["actor"] == "api"]
+    for entry in (one for one in journal if one["kind"] == "return" and one["data"]["marker"] in rows):
+        store, row = rows[entry["data"]["marker"]]
+        flow.changes += 1
+        reason = f"Counterpoint return {entry['data']['ticket_no']}"
+        named = [one["id"] for one in row["refunds"] if one["reason"] == reason]
+        mine = [
+            one
+            for one in shown
+            if (one["system"], one["key"]) == (store, str(row["id"])) and one["data"]["id"] in named
+        ]
+        line = next(one for one in row["line_items"] if one["sku"] == entry["key"])
+        exact = (float(line["total"]) + float(line["total_tax"])) * 100 * entry["data"]["pieces"] / line["quantity"]
+        pieces = {entry["key"]: entry["data"]["pieces"]}
+        flow.delays += [mine[0]["at"] - entry["at"]] if mine else []
+        if [one["data"]["pieces"] for one in mine] != [pieces] or abs(mine[0]["data"]["cents"] - exact) > 1:
+            flow.wrong.append(f"{store} order {row['id']}: {pieces} came back ({exact:.1f} cents), it shows {mine}")
     return flow
 
 
@@ -80,6 +110,20 @@ def _shipping(row: Mapping[str, Any], releases: Sequence[Entry], notes: Sequence
     if bool(releases) and pieces == _pieces(row["line_items"]) and row["status"] != "completed":
         wrong.append(f"is {row['status']} although everything was released")
     return wrong
+
+
+def _is_of(document: Mapping[str, Any], marker: str) -> bool:
+    return document["CUST_PO_NO"] == marker and document["DOC_TYP"] == "O" and not document["posted"]
+
+
+def _tracking(row: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Compare the numbers that the store has shipped an order under with what its document says."""
+    items: list[Mapping[str, str]] = next(
+        (one["value"] for one in row["meta_data"] if one["key"] == "_wc_shipment_tracking_items"), []
+    )
+    numbers = [one["tracking_number"] for one in items]
+    notes = [str(note["NOTE"]) for one in documents for note in one["notes"]]
+    return [f"document does not say {one}" for one in numbers if documents and not any(one in note for note in notes)]
 
 
 def _pieces(lines: Sequence[Mapping[str, Any]]) -> dict[str, int]:

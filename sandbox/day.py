@@ -86,6 +86,7 @@ class Day:
             (self.release, 8),
             (self.ship_there, 1),
             (self.refund, 3),
+            (self.till_return, 3),
         ]
         work = self.dice.choices([one for one, _ in kinds], [weight for _, weight in kinds])[0]
         work()
@@ -167,7 +168,10 @@ class Day:
         """Let the store's own staff ship an order: Counterpoint's release it later, as they are asked to."""
         if self.placed:
             store, number = self.placed.pop(self.dice.randrange(len(self.placed)))
-            self.remote.post(store, f"orders/{number}/status", status="completed").raise_for_status()
+            body: dict[str, Any] = {"status": "completed"}
+            if self.dice.random() < 0.5:  # By a shipping service, which says under which number.
+                body["tracking"] = [f"9400{self.dice.randrange(10**12):012d}"]
+            self.remote.post(store, f"orders/{number}/status", **body).raise_for_status()
             self.shipping.append((store, number))
 
     def refund(self) -> None:
@@ -184,6 +188,19 @@ class Day:
             self.placed.remove((store, number))
             self.shipping.append((store, number))
         self.remote.post(store, f"orders/{number}/refunds", **body).raise_for_status()
+
+    def till_return(self) -> None:
+        """Take a piece of a web order back at the till; nobody in the store is told."""
+        known = [one for one in self.shipping if one in self.sold]
+        if not known:
+            return
+        store, number = self.dice.choice(known)
+        line = self.dice.choice(self.sold[(store, number)])
+        body = {"lines": [[line["sku"], 1, 0]], "pay_code": "CASH"}
+        answer = self.remote.post("counterpoint", f"documents/{self.prefixes[store]}{number}/return", **body)
+        if answer.status_code != 404:  # Its document is not there yet.
+            answer.raise_for_status()
+            del self.sold[(store, number)]
 
     def finish(self) -> None:
         """Void the documents of cancelled orders that are still there; what was never placed is not."""

@@ -173,6 +173,32 @@ class UpdateOrder(_Body, frozen=True, kw_only=True, tag="update_order"):
     status: Literal["", "completed"]  # "": as it is.
     shipments: tuple[Shipment, ...]
     tells_shopper: bool  # A note to the shopper is mailed to him (W-71).
+    attention: str = ""  # Why it needs attention, for the store's staff.
+
+
+class ReturnedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pieces of one line of the web order that came back, at what the shopper paid for them."""
+
+    line_id: str
+    quantity: int
+    net: int
+    tax: int
+
+
+class RecordReturn(_Body, frozen=True, kw_only=True, tag="record_return"):
+    """Have a web order show a return that the shop took at its till. No money is moved, and no stock."""
+
+    order_id: str
+    reference: str  # The return ticket's number.
+    minor_digits: int
+    lines: tuple[ReturnedLine, ...]
+
+
+class NoteDocument(_Body, frozen=True, kw_only=True, tag="note_document"):
+    """Have an open document carry a note that says this."""
+
+    doc_id: str
+    says: tuple[str, ...]  # Tracking numbers: a note that has them all is one.
 
 
 Body = (
@@ -185,6 +211,8 @@ Body = (
     | CompareDocument
     | ReadRelease
     | UpdateOrder
+    | RecordReturn
+    | NoteDocument
 )
 
 

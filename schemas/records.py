@@ -136,6 +136,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lines: tuple[RefundLine, ...] = ()
     shipping: int = 0
     shipping_tax: int = 0
+    reference: str = ""  # Of the return ticket in Counterpoint that it records.
 
 
 class Coupon(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,23 +169,25 @@ class Order(Record, frozen=True, kw_only=True):
     tenders: tuple[Tender, ...] = ()  # Beside the payment method, which paid the rest.
     is_paid: bool = False
     payment_method: str = ""
+    tracking: tuple[str, ...] = ()  # Entered in the store, by people or by a shipping service there.
     placed_at: datetime
 
 
 class ReleasedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """So many of an item, let out."""
+    """So many of an item, let out or taken back."""
 
     item_no: str
     quantity: int
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a release ticket of Counterpoint let out of an order."""
+    """What a ticket of Counterpoint let out of an order, and what it took back."""
 
     doc_id: str
     ticket_no: str
     lines: tuple[ReleasedLine, ...]
     tracking: tuple[str, ...] = ()
+    returned: tuple[ReleasedLine, ...] = ()
 
 
 class Document(Record, frozen=True, kw_only=True):
@@ -197,3 +200,4 @@ class Document(Record, frozen=True, kw_only=True):
     store_no: str = ""
     station: str = ""
     stock_location: str = ""  # Where its lines are committed.
+    returns: int = 0  # How many of its lines take something back.

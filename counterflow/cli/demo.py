@@ -15,7 +15,7 @@ from rich.table import Table
 from counterflow.cli.installation import PER_HOUR, SWEEP_S, Installation, Pipeline
 from counterflow.cli.rebuild import compare_rebuilt
 from sandbox import lives
-from sandbox.aftermath import check_gift_cards, check_refunds, check_shipments
+from sandbox.aftermath import check_gift_cards, check_refunds, check_shipments, check_till_returns
 from sandbox.day import Day, Storm, play
 from sandbox.life import Life
 from sandbox.remote import Remote
@@ -72,6 +72,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         flows += [
             check_shipments(journal, states, made.sites()),
             check_refunds(journal, states, made.sites()),
+            check_till_returns(journal, states, made.sites()),
             check_gift_cards(shop, states),
             lives.check_profiles(life, states, journal),
             lives.check_accounts(life, states, journal, per_hour=PER_HOUR),

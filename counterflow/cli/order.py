@@ -21,7 +21,7 @@ from schemas.records import Order, Release
 SHOP = Path("shop.yaml")
 KINDS = tuple(
     f"order{what}"
-    for what in ("", *"-customer -edited -cancelled -voided -refund -release -shipped -gift-card".split())
+    for what in ("", *"-customer -edited -cancelled -voided -held -refund -return -release -shipped -gift-card".split())
 )
 Step = tuple[datetime, str, str]  # When, where, what.
 
@@ -128,20 +128,22 @@ def _written(connection: Connection, name: str, standing: Row[Any] | None) -> li
             steps.append((standing.sent_at, "sent", f"version {standing.sent_version}"))
     store, _, key = name.partition("/")
     placed = (log_entry.c.system == COUNTERPOINT) & (log_entry.c.task == "orders") & (log_entry.c.key == name)
-    told = (log_entry.c.system == store) & (log_entry.c.task == "activities") & (log_entry.c.key == key)
+    ours = (log_entry.c.key == key) | log_entry.c.key.startswith(f"{key}/", autoescape=True)  # A return's has a number.
+    told = (log_entry.c.system == store) & (log_entry.c.task == "activities") & ours
     for one in connection.execute(select(log_entry).where(placed | told).order_by(log_entry.c.id)):
         steps.append((one.at, one.system, f"{one.message} ({one.took_s} s)"))
     return steps
 
 
 def _released(connection: Connection, name: str) -> list[Step]:
-    """Give what Counterpoint's release tickets let out."""
+    """Give what Counterpoint's tickets let out and took back."""
     steps: list[Step] = []
     for one in connection.execute(select(release).where(release.c.our_id == name)):
         found = msgspec.json.decode(one.body, type=Release)
-        pieces = ", ".join(f"{line.quantity} of {line.item_no}" for line in found.lines)
-        tracking = f", tracking {', '.join(found.tracking)}" if found.tracking else ""
-        steps.append((one.first_at, COUNTERPOINT, f"ticket {found.ticket_no} ({one.fate}) released {pieces}{tracking}"))
+        what = [f"{line.quantity} of {line.item_no} left" for line in found.lines]
+        what += [f"{line.quantity} of {line.item_no} came back" for line in found.returned]
+        what += [f"tracking {number}" for number in found.tracking]
+        steps.append((one.first_at, COUNTERPOINT, f"ticket {found.ticket_no} ({one.fate}): {', '.join(what)}"))
     return steps
 
 

@@ -259,6 +259,7 @@ def shop(config: Config) -> "Shop":
             completes=store.orders.complete_released,
             tells_shopper=store.orders.shipment_notes == "shopper",
             asks_to_release=store.orders.shipped_there == "ask" and store.orders.when != "completed",
+            records_returns=store.orders.till_returns == "record",
         )
         for name, store in config.stores.items()
     }

@@ -1,6 +1,6 @@
 """What waits for a person, and the log of what was done."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,9 +42,9 @@ def open_review(
     )
 
 
-def is_open(connection: Connection, kind: str, key: str) -> bool:
-    """Say whether a person is being asked."""
-    match = (review.c.kind == kind) & (review.c.key == key) & (review.c.state == "open")
+def is_open(connection: Connection, kinds: Sequence[str], key: str) -> bool:
+    """Say whether a person is being asked any of these."""
+    match = review.c.kind.in_(kinds) & (review.c.key == key) & (review.c.state == "open")
     return connection.scalar(select(review.c.key).where(match)) is not None
 
 

@@ -64,6 +64,7 @@ class Site:
     completes: bool = True  # An order of which everything was released (order-E.16).
     tells_shopper: bool = False  # Of shipments, by a note that the store may mail.
     asks_to_release: bool = True  # What the store says was shipped.
+    records_returns: bool = True  # Of its goods at the till, as refunds that move no money (order-E.15).
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""What return does a refund of the store ask for (order-E.15)? For staff: the REST server's returns are not verified.
+"""What return does a refund of the store ask for, and what refund a return at the till (order-E.15)? Pure.
+
+The first is for staff: the REST server's returns are not verified. The second is recorded in the store, and moves no
+money there. What a ticket and a refund record of each other is never asked for again.
 
 A line comes back at the net price that its document has, by cumulative rounding, so that whatever the parts in which it
 comes back, they add up to the line. Shipping and tax are the refund's own. What is left is goodwill, without goods.
@@ -9,7 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from processors.rules.shares import part
-from schemas.records import Order, Refund
+from schemas.commands import RecordReturn, ReturnedLine
+from schemas.records import Order, Refund, Release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,55 @@ def return_of(order: Order, nets: Mapping[str, int], number: int, marker: str) -
         goodwill=refund.amount - given,
         amount=refund.amount,
     )
+
+
+def taken_back(order: Order, tickets: Sequence[Release]) -> tuple[tuple[RecordReturn, ...], tuple[str, ...]]:
+    """Decide what the order shall show of returns that nobody in the store has recorded.
+
+    A piece comes back at what the shopper paid for it, by cumulative rounding. Pieces are dealt out to the lines of
+    their item that still have some.
+
+    Args:
+        order: The order, with all its refunds.
+        tickets: Those of its tickets that stand, in the order in which they were made.
+
+    Returns:
+        What to record, ticket by ticket, and what does not fit the order.
+    """
+    recorded = {refund.reference for refund in order.refunds}
+    back: dict[str, int] = {}
+    for one in (line for refund in order.refunds for line in refund.lines):
+        back[one.line_id] = back.get(one.line_id, 0) + one.quantity
+    found, odd = [], []
+    for ticket in (one for one in tickets if one.returned and one.ticket_no not in recorded):
+        lines: list[ReturnedLine] = []
+        for came in ticket.returned:
+            dealt, rest = _deal(order, back, came.item_no, came.quantity)
+            lines += dealt
+            odd += [f"{rest} of {came.item_no} in {ticket.ticket_no}"] if rest else []
+        if lines:
+            found.append(
+                RecordReturn(
+                    order_id=order.key,
+                    reference=ticket.ticket_no,
+                    minor_digits=order.minor_digits,
+                    lines=tuple(lines),
+                )
+            )
+    return tuple(found), tuple(odd)
+
+
+def _deal(order: Order, back: dict[str, int], item_no: str, pieces: int) -> tuple[list[ReturnedLine], int]:
+    """Deal pieces of an item out to the lines that have some left; gives what no line has."""
+    dealt: list[ReturnedLine] = []
+    for line in order.lines:
+        before = back.get(line.line_id, 0)
+        now = max(0, min(pieces, line.quantity - before)) if line.sku == item_no else 0
+        if now:
+            net, tax = (part(max(0, minor), line.quantity, before, now) for minor in (line.net, line.tax))
+            dealt.append(ReturnedLine(line_id=line.line_id, quantity=now, net=net, tax=tax))
+            back[line.line_id], pieces = before + now, pieces - now
+    return dealt, pieces
 
 
 def in_order(order: Order) -> list[Refund]:

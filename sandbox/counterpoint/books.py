@@ -255,10 +255,11 @@ class Books:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"No open order carries {given['order']}")
             doc_id = next_number(connection, "doc_id")
             ticket = {"DOC_ID": doc_id, "DOC_TYP": "T", "CUST_PO_NO": marker, "ORD_LINS": 0}
-            ticket |= {"TKT_NO": str(next_number(connection, "ticket_no")), "SAL_LINS": 0}
+            lines = sorted(given.get("lines") or [])
+            ticket |= {"TKT_NO": str(next_number(connection, "ticket_no")), "SAL_LINS": 0, "RET_LINS": len(lines)}
             connection.execute(t.document.insert(), [dict(order) | ticket])
             shelves = []
-            for number, (item_no, pieces, net) in enumerate(sorted(given.get("lines") or []), 1):
+            for number, (item_no, pieces, net) in enumerate(lines, 1):
                 quantity, amount = Decimal(int(pieces)), Decimal(int(net)) / 100
                 line = {"DOC_ID": doc_id, "LIN_SEQ_NO": number, "LIN_TYP": "R", "ITEM_NO": item_no}
                 line |= {"QTY_SOLD": quantity, "EXT_PRC": amount, "STK_LOC_ID": order["STK_LOC_ID"]}
@@ -269,9 +270,23 @@ class Books:
             connection.execute(t.totals.insert(), [total | {"TOT": -cents["amount"], "TOT_TND": -cents["amount"]}])
             paid = {"DOC_ID": doc_id, "PMT_SEQ_NO": 1, "PAY_COD": given.get("pay_code"), "AMT": -cents["amount"]}
             connection.execute(t.payment.insert(), [paid])
-        for shelf in shelves:
-            self.journal.append(SYSTEM, "staff", "return", shelf["item_no"], doc_id=doc_id, **shelf)
+        said: dict[str, Any] = {"doc_id": doc_id, "marker": marker, "ticket_no": ticket["TKT_NO"]}
+        for shelf, (_, pieces, _) in zip(shelves, lines, strict=True):
+            self.journal.append(SYSTEM, "staff", "return", shelf["item_no"], **said, pieces=int(pieces), **shelf)
         return doc_id
+
+    def hold(self, marker: str, *, is_held: bool) -> int:
+        """Put the order that carries a marker on hold, or let it go on. Gives its DOC_ID."""
+        kinds = ("O", "H") if is_held else ("H", "O")
+        with self.engine.begin() as connection:
+            mine = (t.document.c.CUST_PO_NO == marker) & (t.document.c.DOC_TYP == kinds[0])
+            doc_id = connection.scalar(
+                update(t.document).where(mine).values(DOC_TYP=kinds[1]).returning(t.document.c.DOC_ID)
+            )
+        if doc_id is None:
+            raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"No such open order carries {marker}")
+        self.journal.append(SYSTEM, "staff", "hold", doc_id, marker=marker, is_held=is_held)
+        return int(doc_id)
 
     def state(self) -> dict[str, Any]:
         """Give what stands in the books: inventory, customers, documents with all their parts."""

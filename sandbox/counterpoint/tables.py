@@ -91,6 +91,7 @@ HEADER: dict[str, Kind] = {
     "TKT_DT": DateTime(),
     "ORD_LINS": Integer(),
     "SAL_LINS": Integer(),
+    "RET_LINS": Integer(),
 }
 document = _table("PS_DOC_HDR", {"DOC_ID": BigInteger()}, HEADER)
 posted_ticket = _table("PS_TKT_HIST", {"DOC_ID": BigInteger()}, HEADER)

@@ -56,6 +56,7 @@ def routes(books: Books, switches: Switches) -> list[Route]:
         route("documents/{marker}/void", "POST", _void),
         route("documents/{marker}/release", "POST", _release),
         route("documents/{marker}/return", "POST", _return),
+        route("documents/{marker}/hold", "POST", _hold),
         Route(CONTROL + "state", state),
         Route(CONTROL, show),
     ]
@@ -114,7 +115,12 @@ def _release(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]
 
 
 def _return(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]:
-    return {"doc_id": books.enter_return(str(params["marker"]), given)}
+    marker = str(params["marker"])
+    return {"doc_id": books.enter_return(marker, {"order": marker, **given})}
+
+
+def _hold(books: Books, params: Any, given: dict[str, Any]) -> dict[str, Any]:
+    return {"doc_id": books.hold(str(params["marker"]), is_held=bool(given.get("is_held", True)))}
 
 
 def _post(books: Books, params: Any, _given: dict[str, Any]) -> None:

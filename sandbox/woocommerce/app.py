@@ -95,6 +95,8 @@ def _checkout(store: Store, _path: Given, given: Given) -> Row:
 
 
 def _change_status(store: Store, path: Given, given: Given) -> Row:
+    if given.get("tracking"):
+        orders.add_tracking(store, path["id"], [str(one) for one in given["tracking"]])
     row = orders.update(store, path["id"], {"status": given["status"]}, actor="staff")
     return {name: row[name] for name in ("id", "status")}
 

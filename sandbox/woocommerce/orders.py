@@ -216,6 +216,14 @@ def update(store: Store, number: int, given: Mapping[str, Any], *, actor: str = 
     return row
 
 
+def add_tracking(store: Store, number: int, numbers: Sequence[str]) -> None:
+    """Enter tracking numbers as the Shipment Tracking extension keeps them: beside the REST rules for keys."""
+    row = store.row("orders", number)
+    items = [{"tracking_provider": "ups", "tracking_number": one, "tracking_id": f"{one:>032}"} for one in numbers]
+    row["meta_data"].append({"id": store.next_id(), "key": "_wc_shipment_tracking_items", "value": items})
+    store.note("staff", "order-tracking", number, tracking=list(numbers))
+
+
 def trash(store: Store, number: int, *, actor: str = "api") -> Row:
     """Put an order in the trash; its stock stays taken."""
     row = store.row("orders", number)
@@ -282,7 +290,8 @@ def refund(store: Store, number: int, given: Mapping[str, Any], *, actor: str = 
     if not store.is_new:  # Seen on the older version.
         store.mail(row["billing"]["email"], f"Your {store.id} order #{row['number']} has been partially refunded")
     pieces = {one["sku"]: -one["quantity"] for one in made["line_items"]}
-    store.note(actor, "refund", number, number=len(row["refunds"]), cents=totals.cents(amount), pieces=pieces)
+    said = {"id": made["id"], "number": len(row["refunds"]), "cents": totals.cents(amount), "pieces": pieces}
+    store.note(actor, "refund", number, **said)
     store.changed("order", "updated", number)
     return made
 

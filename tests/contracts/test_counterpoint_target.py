@@ -39,6 +39,7 @@ from schemas.commands import (
     DocumentPayment,
     DocumentTax,
     FindDocument,
+    NoteDocument,
     PlaceDocument,
     Profile,
     ReadRelease,
@@ -602,6 +603,41 @@ def test_an_order_is_released_as_far_as_it_goes_and_then_not_voided(shop: Shop) 
     with pytest.raises(Refused, match="were released"):
         shop.books.void_document(marker)
     assert where(shop, marker, doc_id) == ("already", "open")
+
+
+def test_what_a_return_took_back_is_read(shop: Shop) -> None:  # order-E.15
+    marker = a_marker()
+    apply(shop.target(), order(marker))
+    doc_id = shop.books.enter_return(marker, {"order": marker, "lines": [["ITM0001", 1, 750]], "pay_code": "CASH"})
+    (made,) = [one for one in shop.books.state()["documents"] if one["DOC_ID"] == doc_id]
+    outcome = looked_at(shop, {"doc_id": doc_id, "ticket_no": made["TKT_NO"]})
+    assert (made["RET_LINS"], outcome.remote["fate"]) == (1, "open")
+    assert outcome.release is not None
+    assert (outcome.release.lines, outcome.release.returned) == ((), (ReleasedLine(item_no="ITM0001", quantity=1),))
+
+
+def test_an_order_on_hold_is_found_and_not_placed_again(shop: Shop) -> None:
+    placed = order(a_marker())
+    doc_id = apply(shop.target(), placed).remote["doc_id"]
+    shop.books.hold(placed.marker, is_held=True)
+    assert apply(shop.target(), placed).remote["doc_id"] == doc_id
+    shop.books.hold(placed.marker, is_held=False)
+    with pytest.raises(Refused, match="No such open order"):
+        shop.books.hold(placed.marker, is_held=False)
+
+
+def test_a_documents_note_is_looked_for_before_it_is_added(shop: Shop) -> None:
+    doc_id = apply(shop.target(), order(a_marker())).remote["doc_id"]
+    results = [
+        apply(shop.target(), NoteDocument(doc_id=doc_id, says=says)).result
+        for says in (("9400",), ("9400",), ("9400", "9401"), ("9401",))
+    ]
+    (made,) = [one for one in shop.books.state()["documents"] if one["DOC_ID"] == int(doc_id)]
+    assert results == ["applied", "already", "applied", "already"]
+    assert [one["NOTE"] for one in made["notes"] if "tracking" in one["NOTE"]] == [
+        "Shipped by the web store, tracking 9400",
+        "Shipped by the web store, tracking 9400, 9401",
+    ]
 
 
 def test_where_lines_may_not_be_read_nothing_is_said_of_a_release(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

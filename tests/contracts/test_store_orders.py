@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from consumers.stores import StoreTarget
 from counterflow.clock import FakeClock
+from counterflow.systems.woocommerce import write
 from counterflow.systems.woocommerce.client import WooClient
 from sandbox.woocommerce import orders, products
 from sandbox.woocommerce.alone import Alone
-from schemas.commands import Command, Shipment, ShippedLine, UpdateOrder, body_hash
+from schemas.commands import Command, RecordReturn, ReturnedLine, Shipment, ShippedLine, UpdateOrder, body_hash
 from schemas.outcomes import Outcome
 from tests.contracts.store_fakes import settings
 
@@ -48,7 +50,7 @@ class Shop:
         return [one["subject"] for one in self.alone.store.mails if one["to"] == "ana@example.com"]
 
 
-def command(body: UpdateOrder) -> Command:
+def command(body: UpdateOrder | RecordReturn) -> Command:
     return Command(
         system="north",
         task="activities",
@@ -130,3 +132,57 @@ def test_an_order_that_is_gone_is_said_to_be(shop: Shop) -> None:
     orders.delete(shop.alone.store, shop.order["id"])
     outcome = shop.tell(shipment(1, 2))
     assert (outcome.result, outcome.message) == ("rejected", f"order {shop.order['id']} is gone from north")
+
+
+def back(shop: Shop, ticket: str, quantity: int = 1) -> RecordReturn:
+    """A return of mugs at 5.00 each: what the shop's till took back."""
+    line_id = str(shop.now()["line_items"][0]["id"])
+    line = ReturnedLine(line_id=line_id, quantity=quantity, net=500 * quantity, tax=0)
+    return RecordReturn(order_id=str(shop.order["id"]), reference=ticket, minor_digits=2, lines=(line,))
+
+
+def test_a_return_at_the_till_is_a_refund_that_moves_nothing(shop: Shop) -> None:  # order-E.15
+    (outcome,) = shop.target.apply([command(back(shop, "8001"))])
+    (made,) = shop.now()["_refunds"]
+    assert (outcome.result, made["amount"], made["reason"]) == ("applied", "5.00", "Counterpoint return 8001")
+    assert [one["quantity"] for one in made["line_items"]] == [-1]
+    assert shop.alone.store.journal.entries()[-1].actor == "api"
+    (again,) = shop.target.apply([command(back(shop, "8001"))])
+    assert (again.result, len(shop.now()["_refunds"])) == ("already", 1)
+
+
+def test_an_answer_that_gets_lost_leaves_one_refund(shop: Shop) -> None:
+    shop.alone.switches.set(share_half_applied=1.0)
+    shop.target.apply([command(back(shop, "8001"))])
+    shop.alone.switches.set(share_half_applied=0.0)
+    (outcome,) = shop.target.apply([command(back(shop, "8001"))])
+    assert (outcome.result, len(shop.now()["_refunds"])) == ("already", 1)
+
+
+def test_pieces_that_the_store_gave_back_itself_are_for_a_person(shop: Shop) -> None:
+    orders.refund_pieces(shop.alone.store, shop.order["id"], {"sku": "MUG", "quantity": 2})
+    (outcome,) = shop.target.apply([command(back(shop, "8001"))])
+    assert (outcome.result, len(shop.now()["_refunds"])) == ("held", 1)
+    assert "has given pieces" in outcome.message
+
+
+def test_a_tax_of_several_rates_is_given_back_by_rate(shop: Shop) -> None:
+    wanted = back(shop, "8001")
+    wanted = msgspec.structs.replace(wanted, lines=(msgspec.structs.replace(wanted.lines[0], tax=100),))
+    taxes = [{"id": 1, "total": "2.00"}, {"id": 2, "total": "0.99"}]
+    row = {"line_items": [{"id": int(wanted.lines[0].line_id), "taxes": taxes}]}
+    body = write.refund(wanted, row)
+    assert body["line_items"][0]["refund_tax"] == [
+        {"id": 1, "refund_total": "0.66"},
+        {"id": 2, "refund_total": "0.34"},
+    ]
+    assert body["amount"] == "6.00"
+
+
+def test_what_needs_attention_is_noted_once_and_for_staff(shop: Shop) -> None:
+    body = UpdateOrder(
+        order_id=str(shop.order["id"]), status="", shipments=(), tells_shopper=True, attention="On hold."
+    )
+    results = [shop.target.apply([command(body)])[0].result for _ in range(2)]
+    assert (results, shop.notes()) == (["applied", "already"], ["On hold."])
+    assert shop.now()["_notes"][0]["customer_note"] is False

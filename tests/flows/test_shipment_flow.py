@@ -152,5 +152,5 @@ def test_the_way_of_an_order_shows_what_was_released_and_told(placed: Pipeline) 
         way = way_of(connection, "north", "1")
     assert way is not None
     steps = [(one["where"], one["what"]) for one in way["steps"]]
-    assert ("counterpoint", "ticket 5001-01 (open) released 1 of MUG, tracking 1Z1") in steps
+    assert ("counterpoint", "ticket 5001-01 (open): 1 of MUG left, tracking 1Z1") in steps
     assert any(where == "north" and what.startswith("applied") for where, what in steps)

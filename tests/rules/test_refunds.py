@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.rules.documents import nets
-from processors.rules.refunds import read_return_marker, return_marker, return_of
-from schemas.records import Order, Refund, RefundLine
+from processors.rules.refunds import read_return_marker, return_marker, return_of, taken_back
+from schemas.records import Order, Refund, RefundLine, Release, ReleasedLine
 from tests.rules.test_documents import SITE, line, order
 
 
@@ -89,3 +89,35 @@ def test_a_return_names_its_order_and_its_number(number: int) -> None:
 
 def test_an_orders_own_marker_is_no_return() -> None:
     assert [read_return_marker(one) for one in ("N-12", "R-12", "N-12R", "N-12Rx", "N-12R0", "")] == [None] * 6
+
+
+def ticket(number: str, *came: tuple[str, int]) -> Release:
+    back = tuple(ReleasedLine(item_no=item_no, quantity=pieces) for item_no, pieces in came)
+    return Release(doc_id=number, ticket_no=number, lines=(), returned=back)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 999), st.integers(0, 99)), min_size=1), st.data())
+def test_whatever_comes_back_at_the_till_the_store_shows_no_cent_more_or_less(  # order-E.15, P4
+    bought: list[tuple[int, int, int]], data: st.DataObject
+) -> None:
+    lines = [
+        msgspec.structs.replace(line(quantity=quantity, net=net, tax=tax), line_id=str(at))
+        for at, (quantity, net, tax) in enumerate(bought)
+    ]
+    now, left, tickets = order(*lines), sum(one.quantity for one in lines), list[Release]()
+    while left:  # All lines are of one item.
+        pieces = data.draw(st.integers(1, left))
+        left -= pieces
+        tickets.append(ticket(f"80{len(tickets):02d}", ("A", pieces)))
+        records, odd = taken_back(now, tickets)
+        assert [(one.reference, sum(each.quantity for each in one.lines)) for one in records] == [
+            (tickets[-1].ticket_no, pieces)
+        ]
+        assert odd == ()
+        shown = tuple(back(one.line_id, one.quantity, one.net, one.tax) for one in records[0].lines)
+        amount = sum(one.net + one.tax for one in records[0].lines)
+        made = refund(str(90 + len(tickets)), amount, *shown, reference=records[0].reference)
+        now = msgspec.structs.replace(now, refunds=(*now.refunds, made))
+    assert sum(one.amount for one in now.refunds) == sum(net + tax for _, net, tax in bought)
+    assert taken_back(now, tickets) == ((), ())
+    assert taken_back(now, [*tickets, ticket("9999", ("A", 1))]) == ((), ("1 of A in 9999",))

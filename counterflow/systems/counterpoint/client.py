@@ -57,6 +57,11 @@ class CounterpointClient:
         """Place a document; gives the answer with the ids of all documents made."""
         return _checked(self._session.write("POST", "/Document", payload), "POST /Document")
 
+    def note_document(self, doc_id: int, note: dict[str, Any]) -> None:
+        """Add a note to an unposted document."""
+        what = f"POST note of document {doc_id}"
+        _checked(self._session.write("POST", f"/Document/{doc_id}/Note", {"PS_DOC_NOTE": note}), what)
+
     def document(self, doc_id: int) -> dict[str, Any]:
         """Read an unposted document."""
         what = f"GET document {doc_id}"

@@ -149,23 +149,27 @@ def _document(values: Mapping[str, Any]) -> Document:
         store_no=_text(values, "STR_ID"),
         station=_text(values, "STA_ID"),
         stock_location=_text(values, "STK_LOC_ID"),
+        returns=int(_number(values, "RET_LINS")) if "RET_LINS" in values else 0,
     )
 
 
 def release(doc_id: str, ticket_no: str, rows: Iterable[Mapping[str, Any]], tracking: tuple[str, ...]) -> Release:
-    """Read what a release ticket let out.
+    """Read what a ticket let out, and what it took back.
 
     Raises:
         Held: Pieces of a line are no whole number: no web order has such a line.
     """
-    lines = []
+    lines: list[ReleasedLine] = []
+    returned: list[ReleasedLine] = []
     for row in rows:
         quantity, item_no = _number(row, "QTY_SOLD"), _text(row, "ITEM_NO")
         if quantity != int(quantity):
-            raise Held(f"ticket {ticket_no} releases {quantity} of {item_no}: web orders count whole pieces")
-        if item_no and quantity > 0 and _text(row, "LIN_TYP") != "R":
-            lines.append(ReleasedLine(item_no=item_no, quantity=int(quantity)))
-    return Release(doc_id=doc_id, ticket_no=ticket_no, lines=tuple(lines), tracking=tracking)
+            raise Held(f"ticket {ticket_no} has {quantity} of {item_no}: web orders count whole pieces")
+        goes_back = _text(row, "LIN_TYP") == "R"  # Whether its pieces are then above or below 0 is not verified.
+        if item_no and (quantity > 0 or goes_back):
+            line = ReleasedLine(item_no=item_no, quantity=abs(int(quantity)))
+            (returned if goes_back else lines).append(line)
+    return Release(doc_id=doc_id, ticket_no=ticket_no, lines=tuple(lines), tracking=tracking, returned=tuple(returned))
 
 
 _TABLES: dict[str, Callable[[Mapping[str, Any]], Record]] = {

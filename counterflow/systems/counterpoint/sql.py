@@ -66,7 +66,7 @@ AR_CUST = _table(
 IM_ITEM = _table("IM_ITEM", ["ITEM_NO"], "DESCR CATEG_COD STAT IS_ECOMM_ITEM", "PRC_DECS")
 IM_INV = _table("IM_INV", ["ITEM_NO", "LOC_ID"], "", "QTY_ON_HND QTY_COMMIT")
 _HEADER = "DOC_TYP TKT_NO CUST_NO CUST_PO_NO STR_ID STA_ID STK_LOC_ID"
-PS_DOC_HDR = _table("PS_DOC_HDR", ["DOC_ID"], _HEADER)
+PS_DOC_HDR = _table("PS_DOC_HDR", ["DOC_ID"], _HEADER, "RET_LINS")
 # Posted documents leave the open table: what is not in one may be in another (design 7, absence is not deletion).
 PS_ORD_HIST = _table("PS_ORD_HIST", ["DOC_ID"], "DOC_TYP CUST_NO CUST_PO_NO", times="")
 PS_TKT_HIST = _table("PS_TKT_HIST", ["DOC_ID"], "DOC_TYP CUST_NO CUST_PO_NO", times="")

@@ -1,6 +1,6 @@
 """Our commands -> the REST server's requests, and the comparison of what was placed with what was wanted. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -145,6 +145,11 @@ def document_payload(wanted: PlaceDocument) -> dict[str, Any]:
         ]
     totals = {"ORD_TAX_AMT": amount(tax, digits), "ORD_NORM_TAX_AMT": amount(tax, digits)}
     return {"PS_DOC_HDR": header, "PS_TAX": totals}
+
+
+def tracking_note(numbers: Sequence[str]) -> str:
+    """Say under which numbers the store shipped an order."""
+    return f"Shipped by the web store, tracking {', '.join(numbers)}"
 
 
 def _payment(one: DocumentPayment, digits: int) -> dict[str, Any]:

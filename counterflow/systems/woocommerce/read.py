@@ -3,6 +3,7 @@
 Line totals come net of tax and after every discount, coupons too (W-61): a coupon is never subtracted again.
 """
 
+import html
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,6 +27,8 @@ from schemas.records import (
 )
 
 GIFT_CARD = "gift_card"  # The tender's method: orders.pay_codes names its pay code.
+TRACKING = "_wc_shipment_tracking_items"
+RETURN = "Counterpoint return "  # What a refund's reason begins with that records a ticket; its number follows.
 # Our own keys of a customer's meta data: none begins with an underscore, which would be dropped silently (W-42).
 POS_ID, MARKETING, GROUP = "counterpoint_cust_no", "counterflow_marketing", "counterflow_group"
 Status = Literal["draft", "pending", "on-hold", "processing", "completed", "cancelled", "refunded", "failed"]
@@ -172,8 +175,17 @@ def _order(values: Mapping[str, Any]) -> Order:
         refunds=tuple(_refund(one, amount) for one in values.get("refunds") or []),
         is_paid=bool(values.get("date_paid_gmt")),
         payment_method=str(values.get("payment_method") or ""),
+        tracking=_tracking(values),
         placed_at=placed_at,
     )
+
+
+def _tracking(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read the tracking numbers of the Shipment Tracking extension, which shipping services fill too: not verified."""
+    found = next((one.get("value") for one in values.get("meta_data") or [] if one.get("key") == TRACKING), None)
+    items = found if isinstance(found, list) else []  # The extension's own list; another plugin's value tells nothing.
+    numbers = (str(one.get("tracking_number") or "").strip() for one in items if isinstance(one, dict))
+    return tuple(dict.fromkeys(one for one in numbers if one))
 
 
 def _gift_cards(values: Mapping[str, Any], amount: Callable[[Any], int]) -> tuple[Tender, ...]:
@@ -202,7 +214,14 @@ def _refund(values: Mapping[str, Any], amount: Callable[[Any], int]) -> Refund:
         ),
         shipping=-sum(amount(one["total"]) for one in shipping),
         shipping_tax=-sum(amount(one["total_tax"]) for one in shipping),
+        reference=return_reference(values),
     )
+
+
+def return_reference(values: Mapping[str, Any]) -> str:
+    """Give the return ticket that a refund records; "" where it records none."""
+    reason = html.unescape(str(values.get("reason") or "")).strip()
+    return reason.removeprefix(RETURN).strip() if reason.startswith(RETURN) else ""
 
 
 def _refunded_line(line: Mapping[str, Any]) -> str:

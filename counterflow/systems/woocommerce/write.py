@@ -2,12 +2,13 @@
 
 import html
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from counterflow.systems.woocommerce.read import GROUP, MARKETING, POS_ID
-from schemas.commands import CreateAccount, Profile, SetStock, Shipment, UpdateOrder
+from counterflow.systems.woocommerce.read import GROUP, MARKETING, POS_ID, RETURN
+from schemas.commands import CreateAccount, Profile, RecordReturn, SetStock, Shipment, UpdateOrder
 from schemas.profiles import FIELDS as ALL_FIELDS
 from schemas.profiles import of_profile
 from schemas.records import Postal
@@ -44,7 +45,8 @@ def order_changes(wanted: UpdateOrder, row: Mapping[str, Any]) -> dict[str, Any]
     """Give the body of PUT /orders/{id}; empty where the order says it all already."""
     text = msgspec.json.encode([_told(one) for one in wanted.shipments]).decode()
     before = next((one.get("value") for one in row.get("meta_data") or [] if one.get("key") == SHIPMENTS), None)
-    found: dict[str, Any] = {} if before == text else {"meta_data": [{"key": SHIPMENTS, "value": text}]}
+    is_told = before == text or (before is None and not wanted.shipments)
+    found: dict[str, Any] = {} if is_told else {"meta_data": [{"key": SHIPMENTS, "value": text}]}
     if wanted.status == "completed" and row.get("status") in MAY_COMPLETE:
         found["status"] = wanted.status
     return found
@@ -62,6 +64,53 @@ def is_noted(shipment: Shipment, notes: Sequence[Mapping[str, Any]]) -> bool:
     texts = [html.unescape(str(one.get("note", ""))) for one in notes]
     mine = [text for text in texts if text.startswith(f"Shipment {shipment.reference}:")]
     return any(all(number in text for number in shipment.tracking) for text in mine)
+
+
+def order_notes(wanted: UpdateOrder, notes: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Give the bodies of the notes that an order lacks, each by what it is about."""
+    found = {
+        one.reference: {"note": shipment_note(one), "customer_note": wanted.tells_shopper}
+        for one in wanted.shipments
+        if not is_noted(one, notes)
+    }
+    texts = {html.unescape(str(one.get("note", ""))) for one in notes}
+    if wanted.attention and wanted.attention not in texts:
+        found["attention"] = {"note": wanted.attention, "customer_note": False}
+    return found
+
+
+def refund(wanted: RecordReturn, order: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the body of POST /orders/{id}/refunds that records a return: no money, no stock moves (storefronts 1.6)."""
+    rows = {str(one["id"]): one for one in order.get("line_items") or []}
+    lines = []
+    for line in wanted.lines:
+        taxes = _split(line.tax, rows[line.line_id].get("taxes") or [])
+        lines.append(
+            {
+                "id": int(line.line_id),
+                "quantity": line.quantity,
+                "refund_total": _amount(line.net, wanted),
+                "refund_tax": [{"id": rate, "refund_total": _amount(minor, wanted)} for rate, minor in taxes],
+            }
+        )
+    amount = sum(line.net + line.tax for line in wanted.lines)
+    flags = {"api_refund": False, "api_restock": False}
+    return {"amount": _amount(amount, wanted), "reason": f"{RETURN}{wanted.reference}", "line_items": lines} | flags
+
+
+def _split(tax: int, taxes: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    """Divide a line's tax over its rates as the line has it; the last one takes what rounding leaves."""
+    totals = [(int(one["id"]), Decimal(str(one.get("total") or 0))) for one in taxes]
+    whole = sum(total for _, total in totals)
+    if not whole:
+        return []
+    shares = [(rate, int(tax * total / whole)) for rate, total in totals]
+    last, share = shares[-1]
+    return [*shares[:-1], (last, share + tax - sum(minor for _, minor in shares))]
+
+
+def _amount(minor: int, wanted: RecordReturn) -> str:
+    return format(Decimal(minor).scaleb(-wanted.minor_digits), "f")
 
 
 def _told(shipment: Shipment) -> dict[str, Any]:
