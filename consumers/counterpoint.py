@@ -277,9 +277,11 @@ class CounterpointTarget:
 
     def _note(self, wanted: NoteDocument) -> Done:
         """Have an open document carry a note; one that says it all is looked for first. Staff may see it twice."""
-        notes = self._client.document(int(wanted.doc_id)).get("PS_DOC_NOTE") or []
-        texts = [str(one.get("NOTE") or "") for one in notes]
-        if any(all(one in text for one in wanted.says) for text in texts):
+        try:
+            notes = self._client.document(int(wanted.doc_id)).get("PS_DOC_NOTE") or []
+        except Rejected:  # It has left the open ones: nothing can be noted any more.
+            return Done(result="already")
+        if any(write.says(str(one.get("NOTE") or ""), wanted.says) for one in notes):
             return Done(result="already")
         note = {"NOTE_ID": "WEB", "NOTE": write.tracking_note(wanted.says)}
         self._client.note_document(int(wanted.doc_id), note)
@@ -291,7 +293,8 @@ class CounterpointTarget:
         found = {one[0]: (*one, "no") for one in sql.documents_with_marker(connection, wanted.marker, [sql.PS_DOC_HDR])}
         # The open ones were read first: a document that is posted meanwhile is seen twice, not never.
         found |= {one[0]: (*one, "yes") for one in sql.documents_with_marker(connection, wanted.marker, others)}
-        orders = [found[number] for number in sorted(found) if found[number][1] in {"O", "H"}]  # Or put on hold.
+        orders = [found[number] for number in sorted(found) if found[number][1] == "O"]
+        orders = orders or [found[number] for number in sorted(found) if found[number][1] == "H"]  # Put on hold.
         tickets = [number for number in sorted(found) if found[number][1] == "T"]
         if len(orders) > 1:
             numbers = ", ".join(str(one[0]) for one in orders)

@@ -24,7 +24,7 @@ class StoreTarget:
     def __init__(self, system: str, client: WooClient, *, clock: Clock) -> None:
         self.system, self._client, self._clock = system, client, clock
         self._customers = StoreCustomers(system, client)
-        self._orders = StoreOrders(system, client)
+        self._orders = StoreOrders(system, client, clock)
 
     def probe(self) -> None:
         """Ask the store for its version."""

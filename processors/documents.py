@@ -17,8 +17,8 @@ from schemas.names import COUNTERPOINT, OurId
 from schemas.outcomes import Outcome
 from schemas.records import Document, Order
 
-ORDER_TYPE, TICKET_TYPE, HOLD_TYPE = "O", "T", "H"
-DOCUMENTS = releases.DOCUMENTS
+ORDER_TYPE, TICKET_TYPE = "O", "T"
+DOCUMENTS, HOLD_TYPE = releases.DOCUMENTS, releases.HOLD_TYPE
 
 
 def take(batch: Iterable[Seen], state: State) -> None:
@@ -29,22 +29,21 @@ def take(batch: Iterable[Seen], state: State) -> None:
             if seen.body.doc_type == TICKET_TYPE:
                 releases.take(seen.body, seen.version, state)
             found = read_marker(seen.body.marker, state.shop.prefixes)
+            if found and seen.body.returns and seen.body.doc_type == TICKET_TYPE:  # In whichever store it was rung up.
+                releases.take_return(seen.body, OurId("/".join(found)), seen.version, state)
             # A clerk may type a purchase order's number that looks like ours: the store must be ours too.
-            ours = found is not None and seen.body.store_no == state.shop.sites[found[0]].store
-            if found and ours:
-                _take_ours(state, seen, seen.body, found)
+            elif found and seen.body.store_no == state.shop.sites[found[0]].store:
+                _take_order(state, seen.body, seen.position, found)
         elif not releases.left(seen.key, seen.version, state):
             _left(state, seen.key, seen.position)
 
 
-def _take_ours(state: State, seen: Seen, document: Document, order: tuple[str, str]) -> None:
-    """Enter a document that carries an order's marker: the order, or a return of it that nobody asked for."""
-    if document.doc_type == ORDER_TYPE:
-        _enter(state, document, seen.position, *order)
-    elif document.doc_type == HOLD_TYPE:
+def _take_order(state: State, document: Document, position: int, order: tuple[str, str]) -> None:
+    """Enter an order's document, though it be on hold."""
+    if document.doc_type in {ORDER_TYPE, HOLD_TYPE} and not document.returns:
+        _enter(state, document, position, *order)
+    if document.doc_type == HOLD_TYPE:
         state.orders.add(order)
-    elif document.doc_type == TICKET_TYPE and document.returns:
-        releases.take_return(document, OurId("/".join(order)), seen.version, state)
 
 
 def _note_return(document: Document, state: State) -> None:

@@ -50,7 +50,7 @@ def _decide(state: State, store: str, order_id: str) -> None:
             _give_up(state, row, "the order was deleted in the store")
     elif not _is_from_before(state, store, order.placed_at):
         links.lock(state.connection, [f"email:{order.email}", f"account:{store}/{order.account_id}"])
-        if documents.is_over(order) and not _came_back(state, order, row):
+        if documents.is_over(order) and not _came_back(state, order, row):  # Else each refund is looked at for itself.
             _know_account(state, store, order)
             _give_up(state, row, f"the order is {order.status} in the store")
             return
@@ -66,8 +66,7 @@ def _decide(state: State, store: str, order_id: str) -> None:
 
 
 def _came_back(state: State, order: Order, row: Row) -> bool:
-    """Say whether goods had left before all the money went back: each of its refunds is looked at for itself."""
-    return order.status == "refunded" and releases.is_released(state, OurId(row[2]))
+    return order.status == "refunded" and releases.came_back(state, OurId(row[2]), order)
 
 
 def _watch_void(state: State, store: str, order: Order) -> None:
@@ -152,7 +151,7 @@ def _give_up(state: State, row: Row, why: str) -> None:
     """
     store, _, order_id = row[2].partition("/")
     standing = wanted.rows(state.connection, [row]).get(row)
-    state.settle("order-voided", row[2])
+    releases.give_up(state, OurId(row[2]))
     document = links.find(state.connection, "order", store, order_id)
     fate = links.fate(state.connection, document) if document else None
     if document:  # What waits to be tried again would place it once more after it was voided.

@@ -7,12 +7,13 @@ may still be entered.
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Literal
 
 import msgspec
 
-from counterflow.state import links, records, releases, steering, wanted
+from counterflow.state import links, records, releases, reviews, steering, wanted
 from counterflow.state.wanted import Want
-from processors.rules import refunds, shipments
+from processors.rules import documents, refunds, shipments
 from processors.rules.documents import Site
 from processors.shop import State
 from schemas.commands import NoteDocument, ReadRelease, RecordReturn, UpdateOrder
@@ -22,7 +23,7 @@ from schemas.records import Document, Order, Release
 
 ACTIVITIES, DOCUMENTS = "activities", "documents"  # The tasks.
 HOLD_TYPE = "H"  # Of a document that staff put on hold.
-RETURN = "Counterpoint return "  # What staff write before a return's number where they record it in the store.
+RETURN = "Counterpoint return "  # Before a return's number, as the reason of the refund that records it.
 TIMER = "release"
 FIRST_LOOK, LOOKS_END = timedelta(minutes=5), timedelta(days=14)
 
@@ -99,8 +100,11 @@ def take_answer(outcome: Outcome, state: State) -> None:
             unread = Release(doc_id=doc_id, ticket_no=asked.ticket_no, lines=())
             releases.keep(state.connection, ours, unread, fate=releases.UNREAD, at=state.now)
     else:
-        first = releases.keep(state.connection, ours, outcome.release, fate=fate, at=state.now)
-        if outcome.release.lines and not outcome.release.tracking and state.now - first < LOOKS_END:
+        is_release = links.find(state.connection, "release", COUNTERPOINT, doc_id) is not None
+        # What else was sold on a return's ticket is no part of the order.
+        found = outcome.release if is_release else msgspec.structs.replace(outcome.release, lines=())
+        first = releases.keep(state.connection, ours, found, fate=fate, at=state.now)
+        if is_release and not found.tracking and state.now - first < LOOKS_END:
             again = state.now + max(FIRST_LOOK, state.now - first)  # Ever more rarely.
             steering.set_timer(state.connection, TIMER, outcome.key, again)
     state.orders.add((store, order_id))
@@ -113,18 +117,19 @@ def decide(state: State, site: Site, order: Order) -> None:
     standing = [release for release, fate in found if fate != releases.GONE]
     what = shipments.shipped(order, standing, never=site.gift_cards)
     document = _document(state, ours)
-    held = document is not None and document.doc_type == HOLD_TYPE
-    if what.shipments or held:
+    held = document if document is not None and document.doc_type == HOLD_TYPE else None
+    hold = _hold(state, site, order, is_held=held is not None)
+    if what.shipments or hold:
         body = UpdateOrder(
             order_id=order.key,
-            status="completed" if site.completes and what.is_all and not held else "",
+            status="completed" if site.completes and what.is_all and held is None else "",
             shipments=what.shipments,
             tells_shopper=site.tells_shopper,
-            attention="The order is on hold in Counterpoint and needs attention there." if held else "",
+            hold=hold,
         )
         _want(state, site, order.key, body)
-    _ask_about_hold(state, ours, document if held else None)
-    odd = what.odd + _record_returns(state, site, order, standing)
+    _ask_about_hold(state, ours, held)
+    odd = what.odd + _record_returns(state, site, order, found)
     _ask_about_releases(state, ours, odd, found)
     _tell_tracking(state, ours, order, document, standing)
     _ask_about_shipping(state, site, order, what.left)
@@ -141,6 +146,14 @@ def _document(state: State, ours: OurId) -> Document | None:
     return found.get(doc_id) if doc_id else None
 
 
+def _hold(state: State, site: Site, order: Order, *, is_held: bool) -> Literal["", "on", "off"]:
+    """Give what the store shall be told of a hold; "" where there never was one."""
+    row = (site.store_id, ACTIVITIES, order.key)
+    standing = None if is_held else wanted.rows(state.connection, [row]).get(row)
+    was_held = standing is not None and msgspec.json.decode(standing.body, type=UpdateOrder).hold
+    return "on" if is_held else "off" if was_held else ""
+
+
 def _ask_about_hold(state: State, ours: OurId, held: Document | None) -> None:
     if held is None:
         state.settle("order-held", ours)
@@ -149,21 +162,52 @@ def _ask_about_hold(state: State, ours: OurId, held: Document | None) -> None:
         state.ask("order-held", ours, message, {"marker": held.marker})
 
 
-def _record_returns(state: State, site: Site, order: Order, standing: Sequence[Release]) -> tuple[str, ...]:
-    """Have the store show what came back at the till, or have staff record it; gives what does not fit the order."""
-    missing, odd = refunds.taken_back(order, standing)
+def _record_returns(state: State, site: Site, order: Order, found: Sequence[tuple[Release, str]]) -> tuple[str, ...]:
+    """Have the store show what came back at the till, or have staff see to it; gives what does not fit the order."""
+    nets = {line.line_id: net for line, net in zip(order.lines, documents.nets(order, site), strict=True)}
+    missing, odd = refunds.taken_back(order, nets, [one for one, fate in found if fate != releases.GONE])
     waiting = {one.reference: one for one in missing}
-    for ticket in (one for one in standing if one.returned):
-        name, back = f"{site.store_id}/{order.key}/{ticket.doc_id}", waiting.get(ticket.ticket_no)
-        if back is not None and site.records_returns:
-            _want(state, site, f"{order.key}/{ticket.doc_id}", back)
-        elif back is not None:
-            what = ", ".join(f"{one.quantity} of {one.item_no}" for one in ticket.returned)
-            message = f"{what} came back at the till: record a refund in the store, with {RETURN}{back.reference}"
-            state.ask("order-return", name, f"{message} as its reason", {})
+    asked_for = _asked_for(state, site, order) if waiting else frozenset()
+    for ticket, _ in (one for one in found if one[0].returned):
+        row = (site.store_id, ACTIVITIES, f"{order.key}/{ticket.doc_id}")
+        name, back = f"{site.store_id}/{row[2]}", waiting.get(refunds.number_of(ticket))
+        items = {one.item_no for one in ticket.returned}
+        is_decided = back is not None and reviews.decision(state.connection, "order-return", name) is not None
+        if back is not None and site.records_returns and not items & asked_for and not is_decided:
+            _want(state, site, row[2], back)
+        else:
+            standing = wanted.rows(state.connection, [row]).get(row)
+            if standing is not None and standing.state == "ready":  # Voided, or in question by now.
+                wanted.withdraw(state.connection, row, "its ticket does not stand, or a person must see to it")
+        if back is not None and (not site.records_returns or items & asked_for):
+            _ask_about_return(state, name, ticket, is_asked_for=bool(items & asked_for))
         else:
             state.settle("order-return", name)
     return odd
+
+
+def _asked_for(state: State, site: Site, order: Order) -> frozenset[str]:
+    """Give the items that the store has refunded, and whose return staff have not entered yet."""
+    skus = {line.line_id: line.sku for line in order.lines}
+    return frozenset(
+        skus.get(line.line_id, "")
+        for number, refund in enumerate(refunds.in_order(order), 1)
+        if not refund.reference
+        and links.find(state.connection, "refund", site.store_id, f"{order.key}/R{number}") is None
+        for line in refund.lines
+    )
+
+
+def _ask_about_return(state: State, name: str, ticket: Release, *, is_asked_for: bool) -> None:
+    what = ", ".join(f"{one.quantity} of {one.item_no}" for one in ticket.returned)
+    number = refunds.number_of(ticket)
+    message = f"{what} came back at the till on {number}"
+    if is_asked_for:
+        message += (
+            ", and the store has refunded such pieces by itself: if they are the same, nothing is left to do; else"
+        )
+    message += f": record a refund in the store, with {RETURN}{number} as its reason"
+    state.ask("order-return", name, message, {})
 
 
 def _tell_tracking(
@@ -206,6 +250,22 @@ def _ask_about_shipping(state: State, site: Site, order: Order, still: tuple[tup
         state.settle("order-shipped", ours)
 
 
+def give_up(state: State, ours: OurId) -> None:
+    """Ask nothing more of an order that is over in the store, but for what becomes of its document."""
+    for kind in ("order-voided", "order-held"):
+        state.settle(kind, ours)
+    for doc_id, _ in links.told(state.connection, "return", ours):
+        state.settle("order-return", f"{ours}/{doc_id}")
+
+
 def is_released(state: State, ours: OurId) -> bool:
     """Say whether goods of an order have left."""
-    return any(fate != releases.GONE for _, fate in releases.of_order(state.connection, ours))
+    found = releases.of_order(state.connection, ours)
+    return any(fate == releases.UNREAD or (fate != releases.GONE and one.lines) for one, fate in found)
+
+
+def came_back(state: State, ours: OurId, order: Order) -> bool:
+    """Say whether all of an order had left, and its money went back by refunds: each is looked at for itself."""
+    standing = [one for one, fate in releases.of_order(state.connection, ours) if fate != releases.GONE]
+    whole = msgspec.structs.replace(order, refunds=())
+    return bool(order.refunds) and shipments.shipped(whole, standing).is_all

@@ -196,7 +196,7 @@ class Day:
             return
         store, number = self.dice.choice(known)
         line = self.dice.choice(self.sold[(store, number)])
-        body = {"lines": [[line["sku"], 1, 0]], "pay_code": "CASH"}
+        body = {"lines": [[line["sku"], 1, 0]], "pay_code": "CASH", "store": "MAIN"}
         answer = self.remote.post("counterpoint", f"documents/{self.prefixes[store]}{number}/return", **body)
         if answer.status_code != 404:  # Its document is not there yet.
             answer.raise_for_status()

@@ -173,7 +173,7 @@ class UpdateOrder(_Body, frozen=True, kw_only=True, tag="update_order"):
     status: Literal["", "completed"]  # "": as it is.
     shipments: tuple[Shipment, ...]
     tells_shopper: bool  # A note to the shopper is mailed to him (W-71).
-    attention: str = ""  # Why it needs attention, for the store's staff.
+    hold: Literal["", "on", "off"] = ""  # Of its document, for the store's staff; "": it never was on hold.
 
 
 class ReturnedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

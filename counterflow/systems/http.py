@@ -32,7 +32,7 @@ class Session:
         timeout_s: float,
         per_second: float | None = None,
     ) -> None:
-        self.name, self._url, self._clock, self._timeout_s = name, url.rstrip("/"), clock, timeout_s
+        self.name, self._url, self._clock, self.timeout_s = name, url.rstrip("/"), clock, timeout_s
         self._session = requests.Session()
         self._session.trust_env = False  # A proxy or .netrc of the environment is none of ours.
         if ca_file:
@@ -76,7 +76,7 @@ class Session:
         begun = self._clock.monotonic()
         try:
             answer = self._session.request(
-                verb, self._url + path, timeout=(5.0, self._timeout_s), allow_redirects=False, **options
+                verb, self._url + path, timeout=(5.0, self.timeout_s), allow_redirects=False, **options
             )
         except requests.ConnectTimeout as error:
             raise Transient(f"{self.name}: no connection for {verb} {path}") from error

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from processors.rules.shares import part
 from schemas.commands import RecordReturn, ReturnedLine
-from schemas.records import Order, Refund, Release
+from schemas.records import Order, Refund, Release, ReleasedLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,52 +72,84 @@ def return_of(order: Order, nets: Mapping[str, int], number: int, marker: str) -
     )
 
 
-def taken_back(order: Order, tickets: Sequence[Release]) -> tuple[tuple[RecordReturn, ...], tuple[str, ...]]:
+def number_of(ticket: Release) -> str:
+    """Give what a ticket is called in the store."""
+    return ticket.ticket_no or ticket.doc_id
+
+
+def taken_back(
+    order: Order, nets: Mapping[str, int], tickets: Sequence[Release]
+) -> tuple[tuple[RecordReturn, ...], tuple[str, ...]]:
     """Decide what the order shall show of returns that nobody in the store has recorded.
 
-    A piece comes back at what the shopper paid for it, by cumulative rounding. Pieces are dealt out to the lines of
-    their item that still have some.
+    Pieces are dealt out to the lines of their item that still have some. With them a line's money comes back, as far
+    as it has not by then: whatever the parts, and in whichever order they are recorded, they add up to the line.
 
     Args:
         order: The order, with all its refunds.
+        nets: What each of its lines comes to, by line id, after its share of a discount on the whole order.
         tickets: Those of its tickets that stand, in the order in which they were made.
 
     Returns:
         What to record, ticket by ticket, and what does not fit the order.
     """
-    recorded = {refund.reference for refund in order.refunds}
-    back: dict[str, int] = {}
-    for one in (line for refund in order.refunds for line in refund.lines):
-        back[one.line_id] = back.get(one.line_id, 0) + one.quantity
+    back = {line.line_id: [0, 0, 0] for line in order.lines}  # Pieces, net, tax.
+    for one in (line for refund in order.refunds for line in refund.lines if line.line_id in back):
+        for at, value in enumerate((one.quantity, one.net, one.tax)):
+            back[one.line_id][at] += value
+    recorded = [refund for refund in order.refunds if refund.reference]
     found, odd = [], []
-    for ticket in (one for one in tickets if one.returned and one.ticket_no not in recorded):
+    for ticket in (one for one in tickets if one.returned):
+        mine = [refund for refund in recorded if refund.reference == number_of(ticket)]
+        if mine:
+            odd += _unlike(order, mine, ticket)
+            continue
         lines: list[ReturnedLine] = []
         for came in ticket.returned:
-            dealt, rest = _deal(order, back, came.item_no, came.quantity)
+            dealt, rest = _deal(order, nets, back, came)
             lines += dealt
-            odd += [f"{rest} of {came.item_no} in {ticket.ticket_no}"] if rest else []
+            odd += [f"{rest} of {came.item_no} in {number_of(ticket)}"] if rest else []
         if lines:
-            found.append(
-                RecordReturn(
-                    order_id=order.key,
-                    reference=ticket.ticket_no,
-                    minor_digits=order.minor_digits,
-                    lines=tuple(lines),
-                )
+            own = RecordReturn(
+                order_id=order.key,
+                reference=number_of(ticket),
+                minor_digits=order.minor_digits,
+                lines=tuple(lines),
             )
+            found.append(own)
     return tuple(found), tuple(odd)
 
 
-def _deal(order: Order, back: dict[str, int], item_no: str, pieces: int) -> tuple[list[ReturnedLine], int]:
+def _unlike(order: Order, recorded: Sequence[Refund], ticket: Release) -> list[str]:
+    """Say what a ticket took back beyond what was recorded of it, or that it was recorded more than once."""
+    if len(recorded) > 1:
+        return [f"{number_of(ticket)} is recorded {len(recorded)} times"]
+    skus = {line.line_id: line.sku for line in order.lines}
+    shown: dict[str, int] = {}
+    for line in recorded[0].lines:
+        sku = skus.get(line.line_id, "")
+        shown[sku] = shown.get(sku, 0) + line.quantity
+    more = [(came.item_no, came.quantity - shown.get(came.item_no, 0)) for came in ticket.returned]
+    return [f"{pieces} of {item_no} in {number_of(ticket)}" for item_no, pieces in more if pieces > 0]
+
+
+def _deal(
+    order: Order, nets: Mapping[str, int], back: dict[str, list[int]], came: ReleasedLine
+) -> tuple[list[ReturnedLine], int]:
     """Deal pieces of an item out to the lines that have some left; gives what no line has."""
     dealt: list[ReturnedLine] = []
-    for line in order.lines:
-        before = back.get(line.line_id, 0)
-        now = max(0, min(pieces, line.quantity - before)) if line.sku == item_no else 0
+    pieces = came.quantity
+    for line in (one for one in order.lines if one.sku == came.item_no):
+        so_far = back[line.line_id]
+        now = max(0, min(pieces, line.quantity - so_far[0]))
         if now:
-            net, tax = (part(max(0, minor), line.quantity, before, now) for minor in (line.net, line.tax))
+            net, tax = (
+                max(0, part(max(0, minor), line.quantity, 0, so_far[0] + now) - given)
+                for minor, given in ((nets[line.line_id], so_far[1]), (line.tax, so_far[2]))
+            )
             dealt.append(ReturnedLine(line_id=line.line_id, quantity=now, net=net, tax=tax))
-            back[line.line_id], pieces = before + now, pieces - now
+            back[line.line_id] = [so_far[0] + now, so_far[1] + net, so_far[2] + tax]
+            pieces -= now
     return dealt, pieces
 
 

@@ -58,9 +58,9 @@ def shipped(order: Order, releases: Sequence[Release], *, never: Collection[str]
 
 
 def _still(order: Order, left: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-    """Give what is still to leave, by SKU: what was refunded with its goods is not."""
+    """Give what is still to leave, by SKU: what was refunded with its goods is not, unless it had left before."""
     back: dict[str, int] = {}
-    for one in (line for refund in order.refunds for line in refund.lines):
+    for one in (line for refund in order.refunds if not refund.reference for line in refund.lines):
         back[one.line_id] = back.get(one.line_id, 0) + one.quantity
     still: dict[str, int] = {}
     for line in order.lines:

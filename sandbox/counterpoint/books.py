@@ -255,6 +255,7 @@ class Books:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"No open order carries {given['order']}")
             doc_id = next_number(connection, "doc_id")
             ticket = {"DOC_ID": doc_id, "DOC_TYP": "T", "CUST_PO_NO": marker, "ORD_LINS": 0}
+            ticket |= {"STR_ID": given["store"]} if given.get("store") else {}
             lines = sorted(given.get("lines") or [])
             ticket |= {"TKT_NO": str(next_number(connection, "ticket_no")), "SAL_LINS": 0, "RET_LINS": len(lines)}
             connection.execute(t.document.insert(), [dict(order) | ticket])

@@ -263,7 +263,9 @@ def _refunded(store: Store, row: Row, given: Mapping[str, Any]) -> Row:
     tax = sum((Decimal(str(one["refund_total"])) for one in given.get("refund_tax") or []), Decimal(0))
     made: Row = {"id": store.next_id(), "sku": line["sku"], "quantity": -int(given.get("quantity") or 0)}
     made |= {"total": f"{-Decimal(str(given.get('refund_total') or 0)):.2f}", "total_tax": f"{-tax:.2f}"}
-    return made | {"meta_data": [{"id": store.next_id(), "key": "_refunded_item_id", "value": str(line["id"])}]}
+    taxes = [{"id": one["id"], "total": f"-{one['refund_total']}"} for one in given.get("refund_tax") or []]
+    meta = [{"id": store.next_id(), "key": "_refunded_item_id", "value": str(line["id"])}]
+    return made | {"taxes": taxes, "meta_data": meta}
 
 
 def refund(store: Store, number: int, given: Mapping[str, Any], *, actor: str = "api") -> Row:
@@ -272,6 +274,8 @@ def refund(store: Store, number: int, given: Mapping[str, Any], *, actor: str = 
     if not given.get("amount"):
         raise shop.missing("amount")
     amount = f"{Decimal(given['amount']):.2f}"
+    if Decimal(amount) > Decimal(row["total"]) - sum(Decimal(one["amount"]) for one in row["_refunds"]):
+        raise Refused(500, "woocommerce_rest_cannot_create_order_refund", "Invalid refund amount.")
     made: Row = {
         "id": store.next_id(),
         "amount": amount,

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
 from consumers.stores import StoreTarget
 from counterflow.clock import FakeClock
+from counterflow.errors import Transient
 from counterflow.systems.woocommerce import write
 from counterflow.systems.woocommerce.client import WooClient
 from sandbox.woocommerce import orders, products
@@ -23,9 +24,11 @@ class Shop:
 
     def __init__(self, alone: Alone) -> None:
         self.alone, self.clock = alone, FakeClock()
-        client = WooClient("north", settings(alone.url, ca_file=alone.ca_file), self.clock)
-        self.target = StoreTarget("north", client, clock=self.clock)
-        made = products.load(alone.store, {"sku": "MUG", "name": "Tea & coffee mug", "stock_quantity": 9})
+        self.client = WooClient("north", settings(alone.url, ca_file=alone.ca_file), self.clock)
+        self.target = StoreTarget("north", self.client, clock=self.clock)
+        made = products.load(
+            alone.store, {"sku": "MUG", "name": "Tea & coffee mug", "regular_price": "5.00", "stock_quantity": 9}
+        )
         lines = [{"product_id": made["id"], "quantity": 2}]
         given = {"line_items": lines, "status": "processing", "billing": {"email": "ana@example.com"}}
         self.order = orders.create(alone.store, given)
@@ -151,12 +154,38 @@ def test_a_return_at_the_till_is_a_refund_that_moves_nothing(shop: Shop) -> None
     assert (again.result, len(shop.now()["_refunds"])) == ("already", 1)
 
 
-def test_an_answer_that_gets_lost_leaves_one_refund(shop: Shop) -> None:
-    shop.alone.switches.set(share_half_applied=1.0)
-    shop.target.apply([command(back(shop, "8001"))])
-    shop.alone.switches.set(share_half_applied=0.0)
+def test_an_answer_that_gets_lost_leaves_one_refund(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, late = shop.client.create, list[tuple[str, dict[str, Any]]]()
+
+    def unanswered(resource: str, body: dict[str, Any]) -> dict[str, Any]:
+        late.append((resource, body))
+        raise Transient("no answer", unknown=True)
+
+    monkeypatch.setattr(shop.client, "create", unanswered)
+    wanted = command(back(shop, "8001"))
+    assert [shop.target.apply([wanted])[0].result for _ in range(2)] == ["waiting", "waiting"]
+    assert len(late) == 1  # Not sent again while the first may still take effect.
+    create(*late[0])
+    assert (shop.target.apply([wanted])[0].result, len(shop.now()["_refunds"])) == ("already", 1)
+
+
+def test_a_request_that_came_to_nothing_is_sent_again_later(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unanswered(_resource: str, _body: dict[str, Any]) -> dict[str, Any]:
+        raise Transient("no answer", unknown=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.client, "create", unanswered)
+        shop.target.apply([command(back(shop, "8001"))])
+    shop.clock.sleep(3 * shop.client.timeout_s)
     (outcome,) = shop.target.apply([command(back(shop, "8001"))])
-    assert (outcome.result, len(shop.now()["_refunds"])) == ("already", 1)
+    assert (outcome.result, len(shop.now()["_refunds"])) == ("applied", 1)
+
+
+def test_more_than_the_store_took_is_for_a_person(shop: Shop) -> None:
+    shop.now()["total"] = "4.00"  # A gift card paid the rest.
+    (outcome,) = shop.target.apply([command(back(shop, "8001"))])
+    assert (outcome.result, shop.now()["_refunds"]) == ("held", [])
+    assert "more than north has left to give back" in outcome.message
 
 
 def test_pieces_that_the_store_gave_back_itself_are_for_a_person(shop: Shop) -> None:
@@ -166,23 +195,27 @@ def test_pieces_that_the_store_gave_back_itself_are_for_a_person(shop: Shop) -> 
     assert "has given pieces" in outcome.message
 
 
-def test_a_tax_of_several_rates_is_given_back_by_rate(shop: Shop) -> None:
+def test_a_tax_of_several_rates_is_given_back_by_what_each_has_left(shop: Shop) -> None:
     wanted = back(shop, "8001")
-    wanted = msgspec.structs.replace(wanted, lines=(msgspec.structs.replace(wanted.lines[0], tax=100),))
+    line_id = wanted.lines[0].line_id
     taxes = [{"id": 1, "total": "2.00"}, {"id": 2, "total": "0.99"}]
-    row = {"line_items": [{"id": int(wanted.lines[0].line_id), "taxes": taxes}]}
-    body = write.refund(wanted, row)
-    assert body["line_items"][0]["refund_tax"] == [
-        {"id": 1, "refund_total": "0.66"},
-        {"id": 2, "refund_total": "0.34"},
-    ]
-    assert body["amount"] == "6.00"
+    row, refunds, given = {"line_items": [{"id": int(line_id), "taxes": taxes}]}, list[dict[str, Any]](), []
+    for tax in (100, 99, 100):  # 2.99 in three parts.
+        line = msgspec.structs.replace(wanted.lines[0], tax=tax)
+        (made,) = write.refund(msgspec.structs.replace(wanted, lines=(line,)), row, refunds)["line_items"]
+        parts = {one["id"]: one["refund_total"] for one in made["refund_tax"]}
+        given.append(parts)
+        meta = [{"key": "_refunded_item_id", "value": line_id}]
+        shown = [{"id": rate, "total": f"-{total}"} for rate, total in parts.items()]
+        refunds.append({"line_items": [{"id": 7, "taxes": shown, "meta_data": meta}]})
+    assert given == [{1: "0.67", 2: "0.33"}, {1: "0.66", 2: "0.33"}, {1: "0.67", 2: "0.33"}]
 
 
-def test_what_needs_attention_is_noted_once_and_for_staff(shop: Shop) -> None:
-    body = UpdateOrder(
-        order_id=str(shop.order["id"]), status="", shipments=(), tells_shopper=True, attention="On hold."
-    )
-    results = [shop.target.apply([command(body)])[0].result for _ in range(2)]
-    assert (results, shop.notes()) == (["applied", "already"], ["On hold."])
-    assert shop.now()["_notes"][0]["customer_note"] is False
+def test_a_hold_and_its_end_are_noted_each_time_once_and_for_staff(shop: Shop) -> None:
+    def tell(hold: Literal["on", "off"]) -> str:
+        body = UpdateOrder(order_id=str(shop.order["id"]), status="", shipments=(), tells_shopper=True, hold=hold)
+        return shop.target.apply([command(body)])[0].result
+
+    results = [tell(hold) for hold in ("on", "on", "off", "off", "on")]
+    assert results == ["applied", "already", "applied", "already", "applied"]
+    assert [one["customer_note"] for one in shop.now()["_notes"]] == [False] * 3

@@ -396,7 +396,10 @@ def test_an_order_travels_with_the_others_of_its_account(shop: Shop) -> None:
 
 def test_an_order_with_refunds_tells_which_goods_came_back(folder: Path) -> None:
     with Alone(folder) as alone:
-        made = products.load(alone.store, {"sku": "MUG", "name": "Mug", "manage_stock": True, "stock_quantity": 9})
+        made = products.load(
+            alone.store,
+            {"sku": "MUG", "name": "Mug", "manage_stock": True, "stock_quantity": 9, "regular_price": "5.00"},
+        )
         row = orders.create(alone.store, {"line_items": [{"product_id": made["id"], "quantity": 2}]})
         line = str(row["line_items"][0]["id"])
         tax = [{"id": 1, "refund_total": "0.30"}]

@@ -12,6 +12,7 @@ from schemas.records import Address, Postal
 # Lengths of AR_CUST and of the contacts (docs/facts/counterpoint.md 2).
 _LENGTHS = {"FST_NAM": 15, "LST_NAM": 25, "NAM": 40, "EMAIL_ADRS_1": 50, "PHONE_1": 25, "CITY": 20, "STATE": 10}
 _LENGTHS |= {"ADRS_1": 40, "ADRS_2": 40, "ZIP_COD": 15, "CNTRY": 20}
+SHIPPED = "Shipped by the web store, tracking "
 EMAIL_LENGTH = _LENGTHS["EMAIL_ADRS_1"]
 _COLUMNS = {"email": "EMAIL_ADRS_1", "first_name": "FST_NAM", "last_name": "LST_NAM", "phone": "PHONE_1"}
 _COLUMNS |= {"group": "CATEG_COD"}
@@ -149,7 +150,12 @@ def document_payload(wanted: PlaceDocument) -> dict[str, Any]:
 
 def tracking_note(numbers: Sequence[str]) -> str:
     """Say under which numbers the store shipped an order."""
-    return f"Shipped by the web store, tracking {', '.join(numbers)}"
+    return f"{SHIPPED}{', '.join(numbers)}"
+
+
+def says(note: str, numbers: Sequence[str]) -> bool:
+    """Say whether a note is ours, and names all these tracking numbers."""
+    return note.startswith(SHIPPED) and set(numbers) <= set(note.removeprefix(SHIPPED).split(", "))
 
 
 def _payment(one: DocumentPayment, digits: int) -> dict[str, Any]:

@@ -33,6 +33,11 @@ class WooClient:
         )
         self._session.sign_in(settings.key.get_secret_value(), settings.secret.get_secret_value())
 
+    @property
+    def timeout_s(self) -> float:
+        """How long an answer may take."""
+        return self._session.timeout_s
+
     def version(self) -> str:
         """Ask for the store's version: also the question that tells whether it answers and knows us."""
         what = "GET system_status"

@@ -183,7 +183,8 @@ def _order(values: Mapping[str, Any]) -> Order:
 def _tracking(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Read the tracking numbers of the Shipment Tracking extension, which shipping services fill too: not verified."""
     found = next((one.get("value") for one in values.get("meta_data") or [] if one.get("key") == TRACKING), None)
-    items = found if isinstance(found, list) else []  # The extension's own list; another plugin's value tells nothing.
+    # The extension's own list, or what PHP makes of one that something was taken out of; another value tells nothing.
+    items = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else []
     numbers = (str(one.get("tracking_number") or "").strip() for one in items if isinstance(one, dict))
     return tuple(dict.fromkeys(one for one in numbers if one))
 
@@ -205,7 +206,7 @@ def _refund(values: Mapping[str, Any], amount: Callable[[Any], int]) -> Refund:
         amount=amount(values["amount"]) if "amount" in values else -amount(values["total"]),
         lines=tuple(
             RefundLine(
-                line_id=_refunded_line(line),
+                line_id=refunded_line(line),
                 quantity=-int(line["quantity"]),
                 net=-amount(line["total"]),
                 tax=-amount(line["total_tax"]),
@@ -224,7 +225,8 @@ def return_reference(values: Mapping[str, Any]) -> str:
     return reason.removeprefix(RETURN).strip() if reason.startswith(RETURN) else ""
 
 
-def _refunded_line(line: Mapping[str, Any]) -> str:
+def refunded_line(line: Mapping[str, Any]) -> str:
+    """Give the line of the order that a refund's line is of."""
     meta = {str(one.get("key")): str(one.get("value")) for one in line.get("meta_data") or []}
     return meta.get("_refunded_item_id", str(line["id"]))
 

@@ -7,12 +7,16 @@ from typing import Any
 
 import msgspec
 
-from counterflow.systems.woocommerce.read import GROUP, MARKETING, POS_ID, RETURN
+from counterflow.systems.woocommerce.read import GROUP, MARKETING, POS_ID, RETURN, refunded_line
 from schemas.commands import CreateAccount, Profile, RecordReturn, SetStock, Shipment, UpdateOrder
 from schemas.profiles import FIELDS as ALL_FIELDS
 from schemas.profiles import of_profile
 from schemas.records import Postal
 
+HOLDS = {
+    "on": "The order is on hold in Counterpoint and needs attention there.",
+    "off": "The order goes on in Counterpoint.",
+}
 SHIPMENTS = "counterflow_shipments"  # Our own key of an order's meta data.
 MAY_COMPLETE = frozenset({"pending", "on-hold", "processing"})  # A status only moves forward, and out of no end.
 FIELDS = frozenset({*ALL_FIELDS, "pos_id"})
@@ -73,18 +77,41 @@ def order_notes(wanted: UpdateOrder, notes: Sequence[Mapping[str, Any]]) -> dict
         for one in wanted.shipments
         if not is_noted(one, notes)
     }
-    texts = {html.unescape(str(one.get("note", ""))) for one in notes}
-    if wanted.attention and wanted.attention not in texts:
-        found["attention"] = {"note": wanted.attention, "customer_note": False}
+    about = [one for one in notes if _plain(one) in HOLDS.values()]
+    last = _plain(max(about, key=lambda one: int(one["id"]))) if about else ""
+    if wanted.hold and HOLDS[wanted.hold] != last:
+        found["hold"] = {"note": HOLDS[wanted.hold], "customer_note": False}
     return found
 
 
-def refund(wanted: RecordReturn, order: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the body of POST /orders/{id}/refunds that records a return: no money, no stock moves (storefronts 1.6)."""
+def _plain(note: Mapping[str, Any]) -> str:
+    return html.unescape(str(note.get("note", "")))
+
+
+def claim(reference: str) -> str:
+    """Give the key of an order's meta data under which we say that we are about to record a return."""
+    return f"counterflow_return_{reference}"
+
+
+def claimed_at(wanted: RecordReturn, order: Mapping[str, Any]) -> str:
+    """Give when we last were; "" where we never were."""
+    key = claim(wanted.reference)
+    return next((str(one.get("value")) for one in order.get("meta_data") or [] if one.get("key") == key), "")
+
+
+def refund(wanted: RecordReturn, order: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give the body of POST /orders/{id}/refunds that records a return: no money, no stock moves (storefronts 1.6).
+
+    A line's tax is divided over its rates by what each has left, so that no rate gives back more than it took.
+    """
     rows = {str(one["id"]): one for one in order.get("line_items") or []}
     lines = []
     for line in wanted.lines:
-        taxes = _split(line.tax, rows[line.line_id].get("taxes") or [])
+        left = {int(one["id"]): _minor(one, wanted) for one in rows[line.line_id].get("taxes") or []}
+        for one in (part for refund in refunds for part in refund.get("line_items") or []):
+            for tax in one.get("taxes") or [] if refunded_line(one) == line.line_id else ():
+                left[int(tax["id"])] = left.get(int(tax["id"]), 0) + _minor(tax, wanted)  # Below 0.
+        taxes = _split(line.tax, left)
         lines.append(
             {
                 "id": int(line.line_id),
@@ -98,15 +125,19 @@ def refund(wanted: RecordReturn, order: Mapping[str, Any]) -> dict[str, Any]:
     return {"amount": _amount(amount, wanted), "reason": f"{RETURN}{wanted.reference}", "line_items": lines} | flags
 
 
-def _split(tax: int, taxes: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
-    """Divide a line's tax over its rates as the line has it; the last one takes what rounding leaves."""
-    totals = [(int(one["id"]), Decimal(str(one.get("total") or 0))) for one in taxes]
-    whole = sum(total for _, total in totals)
-    if not whole:
-        return []
-    shares = [(rate, int(tax * total / whole)) for rate, total in totals]
-    last, share = shares[-1]
-    return [*shares[:-1], (last, share + tax - sum(minor for _, minor in shares))]
+def _split(tax: int, left: Mapping[int, int]) -> list[tuple[int, int]]:
+    """Divide a tax over rates by what each has left: whole units, then one each where there is room."""
+    rates = {rate: minor for rate, minor in left.items() if minor > 0}
+    whole = sum(rates.values())
+    shares = {rate: min(minor, tax * minor // whole) for rate, minor in rates.items()}
+    for rate in sorted(rates, key=lambda one: -(tax * rates[one] % whole)):
+        if sum(shares.values()) < tax and shares[rate] < rates[rate]:
+            shares[rate] += 1
+    return list(shares.items())
+
+
+def _minor(tax: Mapping[str, Any], wanted: RecordReturn) -> int:
+    return int(Decimal(str(tax.get("total") or 0)).scaleb(wanted.minor_digits).to_integral_value())
 
 
 def _amount(minor: int, wanted: RecordReturn) -> str:
