@@ -73,10 +73,14 @@ def check_till_returns(
             if (one["system"], one["key"]) == (store, str(row["id"])) and one["data"]["id"] in named
         ]
         line = next(one for one in row["line_items"] if one["sku"] == entry["key"])
-        exact = (float(line["total"]) + float(line["total_tax"])) * 100 * entry["data"]["pieces"] / line["quantity"]
+        # A fee below 0 lowers what each line cost, by its share.
+        off = sum(-float(one["total"]) for one in row["fee_lines"] if float(one["total"]) < 0)
+        share = off * float(line["total"]) / (sum(float(one["total"]) for one in row["line_items"]) or 1)
+        paid = float(line["total"]) - share + float(line["total_tax"])
+        exact = paid * 100 * entry["data"]["pieces"] / line["quantity"]
         pieces = {entry["key"]: entry["data"]["pieces"]}
         flow.delays += [mine[0]["at"] - entry["at"]] if mine else []
-        if [one["data"]["pieces"] for one in mine] != [pieces] or abs(mine[0]["data"]["cents"] - exact) > 1:
+        if [one["data"]["pieces"] for one in mine] != [pieces] or abs(mine[0]["data"]["cents"] - exact) > 2:
             flow.wrong.append(f"{store} order {row['id']}: {pieces} came back ({exact:.1f} cents), it shows {mine}")
     return flow
 
