@@ -121,10 +121,16 @@ def _settle(made: Installation, pipeline: Pipeline, remote: Remote, quiet_s: flo
 
 def _replay_live(made: Installation, pipeline: Pipeline, remote: Remote) -> int:
     """Rewind everything and handle it again; gives the number of writes at any system that came of it."""
-    before, commands = len(_writes(remote)), made.commands()
+    before, commands, begun = len(_writes(remote)), made.commands(), datetime.now(UTC)
     pipeline.restart_rewound()
     _settle(made, pipeline, remote)
-    return len(_writes(remote)) - before + made.commands() - commands
+    written, sent = _writes(remote)[before:], made.commands() - commands
+    if written or sent:
+        for entry in written:
+            console.print(f"[red]replay[/]: written: {entry['system']} {entry['kind']} {entry['key']} {entry['data']}")
+        for line in pipeline.done_since(begun):
+            console.print(f"[red]replay[/]: sent: {line}")
+    return len(written) + sent
 
 
 def _writes(remote: Remote) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -264,6 +265,12 @@ class Pipeline:
         with self._state.connect() as connection:
             query = text("SELECT body FROM review WHERE kind = :kind AND state = 'open' ORDER BY key")
             return [json.loads(body) for body in connection.execute(query, {"kind": kind}).scalars()]
+
+    def done_since(self, at: datetime) -> list[str]:
+        """Give what consumers have answered since a moment, a line each."""
+        query = text("SELECT system, task, key, message FROM log_entry WHERE at >= :at ORDER BY id")
+        with self._state.connect() as connection:
+            return [" ".join(map(str, row)) for row in connection.execute(query, {"at": at})]
 
     def _lag(self) -> int:
         """Count the changes and outcomes that no worker has handled yet."""
