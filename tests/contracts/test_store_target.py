@@ -15,8 +15,8 @@ from sandbox.woocommerce import products
 from sandbox.woocommerce.alone import Alone
 from schemas.commands import Command, PlaceDocument, SetStock, body_hash
 from schemas.outcomes import Outcome
+from tests.contracts.counterpoint_shop import order
 from tests.contracts.store_fakes import settings
-from tests.contracts.test_counterpoint_target import order
 
 
 class Shop:
