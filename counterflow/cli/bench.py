@@ -197,7 +197,7 @@ def _arrived(messages: Sequence[Any]) -> list[Any]:
 def run(name: str, *, changes: int, json_file: Path | None) -> None:
     """Measure something, and print it beside its goal. Raises Broken for a name that is none."""
     if name != "decide":
-        raise Broken(f"there is no bench {name!r}; there are: decide, matches, orders")
+        raise Broken(f"there is no bench {name!r}; there are: decide, ledger, matches, orders")
     console.print(f"[dim]{changes} changes; the same handlers behind both engines, on the same messages, in one run")
     figures = decide(changes)
     console.print(

@@ -63,11 +63,15 @@ def demo(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="decide: changes a second. matches: doubles found. orders: to the cent")],
+    name: Annotated[
+        str, typer.Argument(help="decide: changes a second. matches: doubles found. orders, ledger: what is off")
+    ],
+    *,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
     changes: Annotated[int, typer.Option(help="Of decide: how many changes.")] = 20_000,
     count: Annotated[int, typer.Option(help="Of orders: how many.")] = 200_000,
-    seed: Annotated[int, typer.Option(help="Of orders: the dice.")] = 1,
+    schedules: Annotated[int, typer.Option(help="Of ledger: how many random days.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Of orders and ledger: the dice.")] = 1,
     fit: Annotated[bool, typer.Option("--fit", help="Of matches: fit the weights anew first, and keep them.")] = False,
 ) -> None:
     """Measure something, and print it beside its goal."""
@@ -83,6 +87,10 @@ def bench(
         from counterflow.cli import bench_orders
 
         raise typer.Exit(bench_orders.run(count=count, seed=seed, json_file=json_file))
+    if name == "ledger":
+        from counterflow.cli import bench_ledger
+
+        raise typer.Exit(bench_ledger.run(schedules=schedules, seed=seed, json_file=json_file))
     benches.run(name, changes=changes, json_file=json_file)
 
 
