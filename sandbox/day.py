@@ -52,6 +52,7 @@ class Day:
     cancelled: list[tuple[str, int]] = field(default_factory=list)  # Of those, whose document staff must void.
     shipping: list[tuple[str, int]] = field(default_factory=list)  # Of those, of which something has left.
     sold: dict[tuple[str, int], list[dict[str, Any]]] = field(default_factory=dict)  # Orders that were paid: lines.
+    carded: set[tuple[str, int]] = field(default_factory=set)  # Of those, which a gift card paid a part of.
     cards: dict[str, int] = field(default_factory=dict)  # Gift cards, and the cents that may still be on them.
     made: int = 0
     born: int = 0  # People who were not known before.
@@ -187,11 +188,13 @@ class Day:
         if (store, number) in self.placed:  # It is not cancelled any more; what is left of it is shipped.
             self.placed.remove((store, number))
             self.shipping.append((store, number))
-        self.remote.post(store, f"orders/{number}/refunds", **body).raise_for_status()
+        answer = self.remote.post(store, f"orders/{number}/refunds", **body)
+        if answer.status_code != 500:  # More than is left to give back: a gift card paid the rest.
+            answer.raise_for_status()
 
     def till_return(self) -> None:
         """Take a piece of a web order back at the till; nobody in the store is told."""
-        known = [one for one in self.shipping if one in self.sold]
+        known = [one for one in self.shipping if one in self.sold and one not in self.carded]
         if not known:
             return
         store, number = self.dice.choice(known)
@@ -261,6 +264,7 @@ class Day:
         if becomes_document:
             self.placed.append((store, int(made["id"])))
             self.sold[(store, int(made["id"]))] = body["lines"]
+            self.carded |= {(store, int(made["id"]))} if body.get("gift_cards") else set()
             person.paid |= {store} if made["customer_id"] else set()
         return int(made["id"])
 
