@@ -60,6 +60,12 @@ def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:
     return there or ours
 
 
+def know_account(state: State, store: str, account_id: str, ours: OurId, how: str) -> None:
+    """Know whose a store's account is, unless that is known; what the two sides show of him is then compared."""
+    if links.make_all(state.connection, "customer", [(store, account_id)], ours, how):
+        state.people.add(ours)
+
+
 def id_of(state: State, cust_no: str) -> OurId:
     """Give our id of a customer of the point of sale, made at the first time."""
     pos = state.shop.pos

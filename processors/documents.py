@@ -88,7 +88,7 @@ def _link_account(state: State, store: str, order_id: str, buyer: OurId) -> None
     """Link the account that placed the order, should that be unknown still: in a replay the order may come later."""
     order = records.read(state.connection, store, "orders", [order_id], Order).get(order_id)
     if order is not None and order.account_id is not None:
-        links.make(state.connection, "customer", store, order.account_id, buyer, "document")
+        customers.know_account(state, store, order.account_id, buyer, "document")
 
 
 def _left(state: State, doc_id: str, position: int) -> None:

@@ -298,7 +298,7 @@ def _buyer(state: State, site: Site, order: Order, row: Row) -> OurId | None:
             return None
     links.make(state.connection, "buyer", site.store_id, order.key, buyer, how)
     if order.account_id is not None:
-        links.make(state.connection, "customer", site.store_id, order.account_id, buyer, how)
+        customers.know_account(state, site.store_id, order.account_id, buyer, how)
     return buyer
 
 
@@ -310,7 +310,9 @@ def _know_account(state: State, store: str, order: Order) -> None:
     match = match_buyer(_facts(state, store, order)) if order.account_id is not None else None
     if isinstance(match, Found) and order.account_id is not None:
         buyer = customers.id_of(state, match.cust_no)
-        links.make(state.connection, "customer", store, order.account_id, buyer, "e-mail")
+        customers.know_account(state, store, order.account_id, buyer, "e-mail")
+    elif isinstance(match, Same) and order.account_id is not None:  # He may be being created for another order.
+        customers.know_account(state, store, order.account_id, match.our_id, "e-mail")
 
 
 def _facts(state: State, store: str, order: Order) -> Facts:

@@ -333,3 +333,17 @@ def test_a_customer_of_the_store_alone_is_created_at_the_store_that_is_the_point
     seen = made.take(made.there("south", "customers", b.account(9, "ana@example.com")))
     assert changes(seen) == {("north", "7"): {"pos_id": "9"}}
     assert made.rows("SELECT count(DISTINCT our_id) FROM link WHERE system IN ('north', 'south')") == [(1,)]
+
+
+@pytest.mark.parametrize("status", ["processing", "cancelled"])
+def test_an_account_that_an_order_links_is_compared_at_once_and_not_by_a_replay(
+    pipeline: Pipeline, status: str
+) -> None:
+    pipeline.take(pipeline.here("IM_ITEM", b.item("MUG")), pipeline.here("AR_CUST", person()))
+    account = pipeline.there("north", "customers", b.account(7, "ana.new@example.com", at=LATER))
+    assert changes(pipeline.take(account)) == {}  # Nobody has this e-mail: whose account it is, nobody can tell.
+    order = pipeline.there("north", "orders", b.order(1, "ana@example.com", status=status, customer_id=7))
+    went = changes(pipeline.take(order))
+    assert went[("counterpoint", "C-1")] == {"email": "ana.new@example.com"}
+    assert went[("north", "7")] == {"pos_id": "C-1"}
+    assert changes(pipeline.take(account, order)) == {}
