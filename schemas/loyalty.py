@@ -24,10 +24,14 @@ class HistoryRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class PointsSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One customer's points, all of it read in one snapshot transaction (loyalty-R8)."""
+    """One customer's points, all of it read in one snapshot transaction (loyalty-R8).
+
+    A reading tells of every customer whose balance, rows or unposted tags have changed, and of those who are asked for:
+    into whom somebody was merged, and who have adjustments that we have written; of those who are gone, first.
+    """
 
     version: int  # Rises with each reading.
     cust_no: str
     balance: int | None  # None: he is not there any more; rows of his may still come.
-    unposted: tuple[str, ...]  # Our tags among the adjustments that wait to be posted, whoever's they are.
+    unposted: tuple[str, ...]  # All of our tags among the adjustments that wait to be posted, whoever's they are.
     rows: tuple[HistoryRow, ...] = ()  # New since the reading before; more is no harm.

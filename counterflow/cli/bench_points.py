@@ -1,9 +1,12 @@
-"""The two sides of `bench ledger`: a till and a web store, as small as the rules of points need them."""
+"""The parts of `bench ledger`: a till and a web store, as small as the rules of points need them, and a flow."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from processors.rules.book import tag_of
+import msgspec
+
+from processors.rules import ledger
+from processors.rules.book import Book, export, tag_of
 from schemas.loyalty import HistoryRow, PointsSnapshot, WebTransaction
 
 STORE = "north"
@@ -18,6 +21,7 @@ class Till:
     unposted: dict[str, tuple[str, int]] = field(default_factory=dict)
     version: int = 0  # Of the last reading.
     read_to: int = 0
+    told: dict[str, tuple[int, set[str]]] = field(default_factory=dict)  # Balance and own tags, as last read.
     written: Counter[str] = field(default_factory=Counter)  # Adjustments by tag.
     posted: Counter[str] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
@@ -40,13 +44,16 @@ class Till:
         return self.version
 
     def snapshot(self) -> list[PointsSnapshot]:
-        """Read all customers and what is new of the history, in one moment."""
+        """Read in one moment everybody of whom something is new; those who are gone first."""
         self.version += 1
         rows: dict[str, list[HistoryRow]] = {}
         for row in self.history[self.read_to :]:
             rows.setdefault(row.cust_no, []).append(row)
         self.read_to = len(self.history)
-        gone = [name for name in rows if name not in self.balances]
+        tags = {name: {tag for tag, one in self.unposted.items() if one[0] == name} for name in self.balances}
+        now = {name: (balance, tags[name]) for name, balance in self.balances.items()}
+        news = [name for name in sorted(now) if name in rows or self.told.get(name) != now[name]]
+        self.told = now
         return [
             PointsSnapshot(
                 version=self.version,
@@ -55,7 +62,7 @@ class Till:
                 unposted=tuple(sorted(self.unposted)),
                 rows=tuple(rows.get(name, ())),
             )
-            for name in [*sorted(gone), *sorted(self.balances)]
+            for name in [*sorted(rows.keys() - now.keys()), *news]
         ]
 
 
@@ -91,3 +98,137 @@ class Web:
         if moved:
             self.enter(account, moved, tag)
         return moved
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Somebody was merged into another; which reading can show the sum first."""
+
+    gone: str
+    stays: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A new account was linked."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An adjustment was committed, as of a reading."""
+
+    tag: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """What nothing has explained was let go, in all books."""
+
+
+Message = WebTransaction | PointsSnapshot | Merged | Linked | Written | LetGo
+
+
+@dataclass(slots=True)
+class Flow:
+    """What the flow does: it finds the book of a message, and the rule does the rest."""
+
+    owners: dict[str, str]  # Account -> customer at first.
+    since: dict[str, str]  # When each account was made.
+    books: dict[str, Book] = field(default_factory=dict)
+    route: dict[str, str] = field(default_factory=dict)  # Who was merged into whom.
+
+    def owner(self, cust_no: str) -> str:
+        """Give whose book a customer's number leads to."""
+        while cust_no in self.route:
+            cust_no = self.route[cust_no]
+        return cust_no
+
+    def book(self, cust_no: str) -> Book:
+        """Give a customer's book; a new one where he has none."""
+        return self.books.get(cust_no, Book(cust_no=cust_no))
+
+    def take(self, message: Message) -> None:
+        """Handle one message."""
+        match message:
+            case Merged():
+                self._merge(message)
+            case PointsSnapshot():
+                self._snapshot(message)
+            case Linked() | WebTransaction():
+                self._of_account(message)
+            case Written() | LetGo():
+                self._answer(message)
+
+    def keep(self, book: Book) -> None:
+        """Keep a book, with what is to be done next."""
+        self.books[book.cust_no] = ledger.plan(book)
+
+    def _of_account(self, message: Linked | WebTransaction) -> None:
+        if isinstance(message, WebTransaction):
+            cust_no = self.owner(self.owners[message.account_id])
+            self.keep(ledger.take_transaction(self.book(cust_no), message))
+            return
+        cust_no = self.owner(self.owners[message.account])
+        name, since = f"{STORE}/{message.account}", self.since[message.account]
+        self.keep(ledger.link_account(self.book(cust_no), name, since=since))
+
+    def _answer(self, message: Written | LetGo) -> None:
+        for book in list(self.books.values()):
+            if isinstance(message, LetGo):
+                self.keep(all_let_go(book))
+            elif message.tag in book.web:
+                self.keep(ledger.written(book, message.tag, message.version))
+
+    def _snapshot(self, seen: PointsSnapshot) -> None:
+        cust_no = self.owner(seen.cust_no)
+        mine = []
+        for row in seen.rows:  # A tag leads to its book, though its customer was merged and nobody knows yet.
+            other = next((one for one in self.books.values() if row.reference in one.web), None)
+            if other is None or other.cust_no == cust_no:
+                mine.append(row)
+            else:
+                self.keep(ledger.take_row(other, row))
+        self.keep(ledger.take_snapshot(self.book(cust_no), msgspec.structs.replace(seen, rows=tuple(mine))))
+
+    def _merge(self, seen: Merged) -> None:
+        if seen.gone not in self.route:
+            stays = self.owner(seen.stays)
+            self.route[seen.gone] = stays
+            gone = self.books.pop(seen.gone, Book(cust_no=seen.gone))
+            self.keep(ledger.merge(gone, self.book(stays), version=seen.version))
+
+
+def all_let_go(book: Book) -> Book:
+    """Let go whatever is held."""
+    for entry_id in book.pos:
+        book = ledger.let_go(book, entry_id)
+    return ledger.plan(book)
+
+
+def exports(books: dict[str, Book]) -> list[bytes]:
+    """Give all books as bytes."""
+    return [export(books[cust_no]) for cust_no in sorted(books)]
+
+
+def sums(books: dict[str, Book]) -> list[tuple[str, int, int, int]]:
+    """Give of each book what the till has, what the web has not got, and what it has."""
+    return [
+        (name, book.pos_sum, sum(one.left for one in book.pos.values()), sum(map(book.balance, book.accounts)))
+        for name, book in sorted(books.items())
+    ]
+
+
+def difference(book: Book) -> int:
+    """Give by how much the web is above the point of sale, as far as both were read."""
+    return sum(book.balance(name) for name in book.accounts) + book.transit - book.pos_sum
+
+
+def explained(book: Book) -> int:
+    """Give by how much it must be (I2)."""
+    waiting = sum(one.points for one in book.web.values() if one.state != "settled")
+    early = sum(one.points for one in book.early.values()) - sum(one.points for one in book.early_rows.values())
+    return waiting + early - sum(one.left for one in book.pos.values())

@@ -5,6 +5,7 @@ The rules that enter something stand in `ledger.py`.
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -15,6 +16,7 @@ from schemas.loyalty import HistoryRow, WebTransaction
 TAG = "CF-"  # Of a shopper's transaction in its adjustment, and of an entry of the point of sale on the web.
 TRANSFER = "CT-"  # Of a move between two accounts: it is never seen at the point of sale.
 TAG_DIGITS = 10  # Base 32: 13 characters in all, of the 15 that a document number has.
+_OURS = re.compile(rf"C[FT]-[A-Z2-7]{{{TAG_DIGITS}}}")
 Cause = Literal["opening", "row", "altered", "deleted", "unexplained", "merged"]
 
 
@@ -24,11 +26,11 @@ class WebEntry(msgspec.Struct, frozen=True, kw_only=True):
     entry_id: str  # "w:<store>:<transaction id>".
     points: int
     state: Literal["new", "written", "settled"] = "new"
-    written_at: int = 0  # A snapshot of this version or an older one need not show it.
+    shown_after: int = 0  # A snapshot of this version or an older one need not show its adjustment.
 
 
 class PosEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A movement of the point of sale's own."""
+    """A movement of the point of sale's own. Its points never change; what is left of it does."""
 
     points: int
     left: int  # What the web has not got of it yet; below 0 a debt, where the account cannot pay it.
@@ -49,10 +51,11 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """A web account."""
 
+    cust_no: str  # Whose it was when it was linked.
     since: str  # When it was made: the oldest keeps the points.
-    read: int = 0  # The sum of its transactions, as far as they were read.
+    read: int = 0  # What it has, by the transactions that were read.
     is_behind: bool = False  # It had less than we knew of: nothing is taken from it before it is read again.
-    asks: bool = False  # It had points before it was linked: a person must say what becomes of them (R1).
+    before: int | None = None  # What it had before it was linked, while a person has not said what becomes of it (R1).
 
 
 class Adjust(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,14 +75,15 @@ class MovePoints(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
-    """A customer's book. Entries are never taken out."""
+    """A customer's book, with those of all who were merged into him. No entry is ever taken out."""
 
     cust_no: str
+    merged: tuple[str, ...] = ()  # Who was merged into him.
+    merged_in: int = 0  # Snapshots of an older version do not show the sum yet.
+    shown: tuple[int, int] = (0, 0)  # The last snapshot of his own: version and balance.
     versions: Mapping[str, int] = {}  # Customer number -> the last snapshot of his that was taken.
-    merged_at: int = 0  # Snapshots before it do not show the sum yet.
-    is_enrolled: bool = True
     opened: Mapping[str, int] = {}  # Customer number -> the version up to which rows are inside his opening.
-    expected: tuple[str, ...] = ()  # Merged customers without a book: the next snapshot shows what they had.
+    is_enrolled: bool = True
     accounts: Mapping[str, Account] = {}
     web: Mapping[str, WebEntry] = {}  # By tag.
     pos: Mapping[str, PosEntry] = {}  # By entry id.
@@ -91,9 +95,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     def pos_sum(self) -> int:
         """What the point of sale's balance is by this book (I1)."""
         settled = sum(one.points for one in self.web.values() if one.state == "settled")
-        return (
-            sum(one.points for one in self.pos.values()) + settled + sum(one.points for one in self.early_rows.values())
-        )
+        early = sum(one.points for one in self.early_rows.values())
+        return sum(one.points for one in self.pos.values()) + settled + early
 
     @property
     def transit(self) -> int:
@@ -112,13 +115,18 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export(book: Book) -> bytes:
-    """Give a book's entries and balances as bytes: the same for equal books, however they came about (I9)."""
+    """Give a book's entries and balances as bytes: the same for books that say the same, however they came about."""
     web = sorted((one.entry_id, one.points, one.state) for one in book.web.values())
-    pos = sorted((entry_id, one.points, one.left) for entry_id, one in book.pos.items())
+    pos = sorted((entry_id, one.points, one.left, one.is_held) for entry_id, one in book.pos.items())
     accounts = sorted((name, book.balance(name)) for name in book.accounts)
-    return msgspec.json.encode([book.cust_no, web, pos, accounts, book.transit])
+    return msgspec.json.encode([book.cust_no, web, pos, accounts, book.transit, sorted(book.early_rows)])
 
 
 def tag_of(entry_id: str, prefix: str = TAG) -> str:
     """Give the tag of an entry: the same for ever, and short enough for a document number."""
     return prefix + base64.b32encode(hashlib.sha256(entry_id.encode()).digest())[:TAG_DIGITS].decode()
+
+
+def is_ours(reference: str) -> bool:
+    """Say whether a reference is a tag of ours: what people write into that field never looks so."""
+    return _OURS.fullmatch(reference) is not None

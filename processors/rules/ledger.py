@@ -1,6 +1,7 @@
 """One customer's book of points: what both sides hold, what is on its way, and why they differ. Pure; knows no store.
 
-A book is of one customer at the point of sale and of all web accounts linked to it (docs/facts/loyalty-rules.md):
+Every customer who has points at the point of sale has a book, with or without a web account; it covers all accounts
+that are linked to him (docs/facts/loyalty-rules.md):
 
 R1  the first snapshot opens the book with one entry of the balance; an account that has points already asks a person
 R2  what a shopper earns or spends becomes one adjustment, under a tag made of its own id
@@ -10,7 +11,8 @@ R5  what happens at the point of sale moves the web balance by a difference, nev
 R6  a web transaction with our tag is ours
 R7  what an account has not got cannot be taken: it stays a debt
 R8  a balance that its rows do not explain is an entry "unexplained", held until a merge explains it or it is let go
-R9  a merge unites two books; one account, the oldest, keeps the points, and the others' are moved there
+R9  a merge unites two books: the sum of the entries is the sum of the balances. One account, the oldest, keeps the
+    points, and the others' are moved there
 R11 expiry is a movement like any other, from the side that owns it
 R12 a customer who is not enrolled keeps his book, and nothing is sent
 
@@ -23,16 +25,15 @@ from typing import Literal, TypeVar
 from msgspec.structs import replace
 
 from processors.rules.book import (
-    TAG,
     TRANSFER,
     Account,
     Adjust,
     Book,
-    Cause,
     Move,
     MovePoints,
     PosEntry,
     WebEntry,
+    is_ours,
     tag_of,
 )
 from schemas.loyalty import HistoryRow, PointsSnapshot, WebTransaction
@@ -40,38 +41,50 @@ from schemas.loyalty import HistoryRow, PointsSnapshot, WebTransaction
 Value = TypeVar("Value")
 
 
-def link_account(book: Book, name: str, *, since: str, points: int = 0) -> Book:
-    """Add a web account. One that has points already asks a person, and nothing is sent until he has answered (R1)."""
+def link_account(book: Book, name: str, *, since: str, before: int | None = None) -> Book:
+    """Add a web account.
+
+    Args:
+        book: Its customer's.
+        name: "<store>/<account id>".
+        since: When it was made, as text that sorts.
+        before: What its transactions add up to that were made before it was linked, and will not be told; None where
+            it has none. Where it has some, nothing is sent until a person has said what becomes of them (R1).
+    """
     if name in book.accounts:
         return book
-    account = Account(since=since, read=points, asks=points != 0)
+    account = Account(cust_no=book.cust_no, since=since, read=before or 0, before=before)
     return replace(book, accounts={**book.accounts, name: account})
 
 
 def decide_opening(book: Book, name: str, choice: Literal["keep_pos", "keep_web", "add"]) -> Book:
-    """Enter what becomes of the points that an account had before it was linked (R1)."""
+    """Enter what becomes of the points that an account had before it was linked (R1).
+
+    "keep_web" makes up for the opening of the account's own customer, who has to be opened by then.
+    """
     account, entry_id = book.accounts[name], f"w:open:{name}"
-    points, tag = account.read, tag_of(entry_id)
-    if not account.asks:
+    points, tag = account.before, tag_of(entry_id)
+    if points is None:
         return book
-    book = replace(book, accounts={**book.accounts, name: replace(account, asks=False)})
+    book = replace(book, accounts={**book.accounts, name: replace(account, before=None)})
     if choice == "add":
         return replace(book, web={**book.web, tag: WebEntry(entry_id=entry_id, points=points)})
     if choice == "keep_pos":
-        taken = PosEntry(points=-points, left=-points, cause="opening", version=book.versions.get(book.cust_no, 0))
+        taken = PosEntry(points=-points, left=-points, cause="opening", version=book.shown[0])
         settled = WebEntry(entry_id=entry_id, points=points, state="settled")
         return replace(book, web={**book.web, tag: settled}, pos={**book.pos, f"c:{entry_id}": taken})
-    known = {entry_id: one for entry_id, one in book.pos.items() if one.cause == "opening"}
-    rest = sum(one.left for one in known.values())
-    pos = {**book.pos, **{entry_id: replace(one, left=0) for entry_id, one in known.items()}}
-    return replace(book, pos=pos, web={**book.web, tag: WebEntry(entry_id=entry_id, points=points - rest)})
+    opening_id = f"c:open:{account.cust_no}"
+    opening = book.pos[opening_id]
+    pos = {**book.pos, opening_id: replace(opening, left=0)}
+    return replace(book, pos=pos, web={**book.web, tag: WebEntry(entry_id=entry_id, points=points - opening.left)})
 
 
 def take_transaction(book: Book, seen: WebTransaction) -> Book:
     """Enter one transaction of a linked account: the shopper's own, or the echo of a move of ours (R6)."""
     name = f"{seen.store}/{seen.account_id}"
     entry_id = f"w:{seen.store}:{seen.transaction_id}"
-    tag = seen.reference if seen.reference.startswith((TAG, TRANSFER)) else tag_of(entry_id)
+    has_tag = is_ours(seen.reference)
+    tag = seen.reference if has_tag else tag_of(entry_id)
     move = book.moves.get(tag)
     if tag in book.web or tag in book.early or (move is not None and move.state == "seen"):
         return book
@@ -79,25 +92,19 @@ def take_transaction(book: Book, seen: WebTransaction) -> Book:
     book = replace(book, accounts={**book.accounts, name: replace(account, read=account.read + seen.points)})
     if move is not None:
         return _moved(book, tag, seen.points, "seen")
-    if seen.reference.startswith(TRANSFER):  # A replay: it was decided long ago.
+    if tag.startswith(TRANSFER):  # A replay: it was decided long ago.
         return replace(book, moves={**book.moves, tag: Move(account=name, points=seen.points, state="seen")})
-    if seen.reference.startswith(TAG):
+    if has_tag:
         return replace(book, early={**book.early, tag: seen})
-    book = replace(book, web={**book.web, tag: WebEntry(entry_id=entry_id, points=seen.points)})
-    row = book.early_rows.get(tag)
-    if row is not None:  # Its adjustment was posted before we read of it: a replay.
-        book = _settle(replace(book, early_rows=_without(book.early_rows, tag)), tag, row)
-    return book
+    return _settle_early(replace(book, web={**book.web, tag: WebEntry(entry_id=entry_id, points=seen.points)}))
 
 
 def account_read(book: Book, name: str) -> Book:
     """Note that an account's transactions were read to their end."""
     account = book.accounts[name]
-    return (
-        book
-        if not account.is_behind
-        else replace(book, accounts={**book.accounts, name: replace(account, is_behind=False)})
-    )
+    if not account.is_behind:
+        return book
+    return replace(book, accounts={**book.accounts, name: replace(account, is_behind=False)})
 
 
 def take_snapshot(book: Book, seen: PointsSnapshot) -> Book:
@@ -105,15 +112,12 @@ def take_snapshot(book: Book, seen: PointsSnapshot) -> Book:
     if seen.version <= book.versions.get(seen.cust_no, 0):
         return book
     book = replace(book, versions={**book.versions, seen.cust_no: seen.version})
-    if seen.cust_no == book.cust_no and seen.balance is not None and book.cust_no not in book.opened:
-        book = _open(book, seen.balance, seen.version)
     for row in seen.rows:
-        if row.version > book.opened.get(row.cust_no, 0) or row.reference in book.web:
+        if row.version > book.opened.get(row.cust_no, seen.version) or row.reference in book.web:
             book = take_row(book, row)
-    if seen.cust_no != book.cust_no or seen.balance is None:  # He is gone: his balance is in the other's by now.
-        return book
-    book = _look_for_tags(book, seen)
-    return book if seen.version < book.merged_at else _explain(book, seen.balance, seen.version)
+    if seen.cust_no != book.cust_no or seen.balance is None or seen.version < book.merged_in:
+        return book  # His balance is in another's, or not the sum yet.
+    return _explain(_look_for_tags(book, seen), seen.balance, seen.version)
 
 
 def take_row(book: Book, row: HistoryRow) -> Book:
@@ -123,7 +127,7 @@ def take_row(book: Book, row: HistoryRow) -> Book:
         return book
     if tag in book.web:
         return _settle(book, tag, row)
-    if tag.startswith(TAG) and tag not in book.early_rows:
+    if is_ours(tag) and tag not in book.early_rows:
         return replace(book, early_rows={**book.early_rows, tag: row})
     entry = PosEntry(points=row.points, left=row.points, cause="row", version=row.version)
     return replace(book, pos={**book.pos, entry_id: entry})
@@ -134,11 +138,11 @@ def written(book: Book, tag: str, version: int) -> Book:
     entry = book.web.get(tag)
     if entry is None or entry.state != "new":
         return book
-    return replace(book, web={**book.web, tag: replace(entry, state="written", written_at=version)})
+    return replace(book, web={**book.web, tag: replace(entry, state="written", shown_after=version)})
 
 
 def moved(book: Book, tag: str, points: int) -> Book:
-    """Note what a move did; 0 where the account has nothing left of what was to be taken (R7)."""
+    """Note what a move did; 0 where points were to be taken and the account has none left (R7)."""
     move = book.moves.get(tag)
     if move is None or move.state != "sent":
         return book
@@ -155,77 +159,51 @@ def let_go(book: Book, entry_id: str) -> Book:
 
 
 def merge(gone: Book, stays: Book, *, version: int) -> Book:
-    """Unite two books: who was merged into whom, seen at that version (R9)."""
-    united = replace(
-        stays,
-        merged_at=max(version, gone.merged_at, stays.merged_at),
-        expected=(*stays.expected, *gone.expected),
-        **{
-            name: {**getattr(gone, name), **getattr(stays, name)}
-            for name in ("versions", "opened", "accounts", "web", "pos", "moves", "early", "early_rows")
-        },
-    )
-    # Where the sum was seen before the merge was known, it stands twice now: as the gap, and in the other's entries.
-    early = _gaps(stays, version)
-    for tag in united.early_rows.keys() & united.web.keys():
-        row = united.early_rows[tag]
-        united = _settle(replace(united, early_rows=_without(united.early_rows, tag)), tag, row)
-    pos = {**united.pos, **{entry_id: replace(one, left=0, cause="merged") for entry_id, one in early.items()}}
-    if early:
-        points, left = (sum(getattr(one, name) for one in early.values()) for name in ("points", "left"))
-        twice = PosEntry(
-            points=-points, left=left - sum(one.left for one in early.values()), cause="merged", version=version
-        )
-        pos[f"c:merged:{gone.cust_no}"] = twice
-    return replace(united, pos=pos)
-
-
-def expect(book: Book, cust_no: str, *, known_at: int, version: int) -> Book:
-    """Note a merge in which one of the two has no book: what he had comes with a snapshot (R9).
+    """Unite two books (R9).
 
     Args:
-        book: The book of the other, under the survivor's number.
-        cust_no: Who has none.
-        known_at: The last snapshot of his that was seen: what it shows is no news any more.
-        version: The first snapshot that can show the sum.
+        gone: The book of the customer who is no more.
+        stays: The survivor's.
+        version: Of the first snapshot that can show the sum, or an older one.
     """
-    early = _gaps(book, version)  # It was seen before the merge was known.
-    pos = {**book.pos, **{entry_id: replace(one, is_held=False, cause="merged") for entry_id, one in early.items()}}
-    known_at = max(known_at, *(one.version for one in early.values()), 0)
-    return replace(
-        book,
-        pos=pos,
-        merged_at=max(version, book.merged_at),
-        opened={**book.opened, cust_no: known_at},
-        versions={**book.versions, cust_no: max(known_at, book.versions.get(cust_no, 0))},
-        expected=book.expected if early else (*book.expected, cust_no),
+    names = ("versions", "opened", "accounts", "web", "pos", "moves", "early", "early_rows")
+    united = replace(
+        stays,
+        merged=(*stays.merged, gone.cust_no, *gone.merged),
+        merged_in=max(version, gone.merged_in, stays.merged_in),
+        **{name: {**getattr(gone, name), **getattr(stays, name)} for name in names},
     )
+    united = _settle_early(united)
+    shown_in, balance = stays.shown
+    if shown_in < united.merged_in or stays.cust_no not in united.opened:
+        return united  # The next snapshot shows the sum.
+    return _correct(united, balance, shown_in, gone.cust_no)
 
 
 def plan(book: Book) -> Book:
     """Decide the next move, one at a time: what is in transit, then points that came, then debts, then transfers.
 
-    What was to be taken from an account that has nothing any more is not asked for again.
+    What was decided and cannot be meant any more is dropped: had it been carried out all the same, its echo says so.
     """
     book = replace(book, moves={tag: one for tag, one in book.moves.items() if not _is_in_vain(book, one)})
-    while _may_send(book) and not any(one.state == "sent" for one in book.moves.values()):
+    book = _match_early(book)
+    if not any(one.state == "sent" for one in book.moves.values()):
         found = _next_move(book)
-        if found is None:
-            break
-        tag, move = found
-        book = replace(book, moves={**book.moves, tag: move})
-        early = book.early.get(tag)
-        if early is not None:  # A replay: it was done long ago.
-            book = _moved(replace(book, early=_without(book.early, tag)), tag, early.points, "seen")
+        if found is not None:
+            tag, move = found
+            book = replace(book, moves={**book.moves, tag: move})
     return book
 
 
 def wanted(book: Book) -> tuple[tuple[Adjust, ...], tuple[MovePoints, ...]]:
     """Give what shall be written on each side now; asked again, it says the same."""
-    if not _may_send(book):
-        return (), ()
-    new = ((tag, one) for tag, one in book.web.items() if one.state == "new" and one.points)
-    sent = ((tag, one) for tag, one in book.moves.items() if one.state == "sent")
+    may_send = _may_send(book)
+    new = [(tag, one) for tag, one in book.web.items() if one.state == "new" and one.points and may_send]
+    sent = [
+        (tag, one)
+        for tag, one in book.moves.items()
+        if one.state == "sent" and (may_send or _ends_transfer(one))  # What was taken is given, whatever happens.
+    ]
     return (
         tuple(Adjust(tag=tag, cust_no=book.cust_no, points=one.points) for tag, one in new),
         tuple(MovePoints(tag=tag, account=one.account, points=one.points) for tag, one in sent),
@@ -233,11 +211,46 @@ def wanted(book: Book) -> tuple[tuple[Adjust, ...], tuple[MovePoints, ...]]:
 
 
 def _may_send(book: Book) -> bool:
-    return book.is_enrolled and bool(book.opened) and not any(one.asks for one in book.accounts.values())
+    asks = any(one.before is not None for one in book.accounts.values())
+    return book.is_enrolled and book.cust_no in book.opened and not asks
+
+
+def _ends_transfer(move: Move) -> bool:
+    return not move.entry_id and move.points > 0
 
 
 def _is_in_vain(book: Book, move: Move) -> bool:
-    return move.state == "sent" and move.points < 0 and book.balance(move.account) <= 0
+    if move.state != "sent":
+        return False
+    if _ends_transfer(move):
+        return move.points != book.transit
+    if move.points < 0 and book.balance(move.account) <= 0:
+        return True
+    return bool(move.entry_id) and abs(book.pos[move.entry_id].left) < abs(move.points)
+
+
+def _match_early(book: Book) -> Book:
+    """Find the entries whose moves were read before they were decided here: a replay."""
+    while book.early:
+        found = [
+            (tag, entry_id)
+            for entry_id, entry in book.pos.items()
+            if entry.left and not entry.is_held and (tag := _next_tag(book, entry_id)) in book.early
+        ]
+        if not found:
+            break
+        tag, entry_id = found[0]
+        seen = book.early[tag]
+        move = Move(account=f"{seen.store}/{seen.account_id}", points=seen.points, entry_id=entry_id)
+        book = replace(book, early=_without(book.early, tag), moves={**book.moves, tag: move})
+        book = _moved(book, tag, seen.points, "seen")
+    return book
+
+
+def _next_tag(book: Book, entry_id: str) -> str:
+    """Give the tag of the next part of an entry."""
+    done = sum(one.entry_id == entry_id and one.state != "sent" for one in book.moves.values())
+    return tag_of(f"{entry_id}#{done}")
 
 
 def _next_move(book: Book) -> tuple[str, Move] | None:
@@ -246,14 +259,21 @@ def _next_move(book: Book) -> tuple[str, Move] | None:
         return None
     if book.transit > 0:
         return _transfer(book, home, book.transit)
-    has = 0 if book.accounts[home].is_behind else book.balance(home)
+    if not _may_send(book):
+        return None
+    return _next_part(book, home) or _next_transfer(book, home)
+
+
+def _next_part(book: Book, home: str) -> tuple[str, Move] | None:
+    has = 0 if book.accounts[home].is_behind else max(0, book.balance(home))
     for entry_id, entry in book.pos.items():
-        if not entry.left or entry.is_held:
-            continue
-        tag = tag_of(f"{entry_id}#{sum(one.entry_id == entry_id for one in book.moves.values())}")
-        points = entry.left if entry.left > 0 else max(entry.left, -max(0, has))
-        if points or tag in book.early:
-            return tag, Move(account=home, points=points, entry_id=entry_id)
+        points = entry.left if entry.left > 0 else max(entry.left, -has)
+        if points and not entry.is_held:
+            return _next_tag(book, entry_id), Move(account=home, points=points, entry_id=entry_id)
+    return None
+
+
+def _next_transfer(book: Book, home: str) -> tuple[str, Move] | None:
     for name in sorted(book.accounts):
         if name != home and book.balance(name) > 0 and not book.accounts[name].is_behind:
             return _transfer(book, name, -book.balance(name))
@@ -270,19 +290,11 @@ def _transfer(book: Book, account: str, points: int) -> tuple[str, Move]:
 
 def _moved(book: Book, tag: str, points: int, state: Literal["done", "seen"]) -> Book:
     move = book.moves[tag]
-    done = replace(move, state=state, points=points)
     pos = book.pos
     if move.state == "sent" and move.entry_id:
         entry = pos[move.entry_id]
         pos = {**pos, move.entry_id: replace(entry, left=entry.left - points)}
-    return replace(book, moves={**book.moves, tag: done}, pos=pos)
-
-
-def _open(book: Book, balance: int, version: int) -> Book:
-    """Open a customer's book, once for ever (R1)."""
-    entry = PosEntry(points=balance, left=balance, cause="opening", version=version)
-    opened = {**book.opened, book.cust_no: version}
-    return replace(book, opened=opened, pos={**book.pos, f"c:open:{book.cust_no}": entry})
+    return replace(book, moves={**book.moves, tag: replace(move, state=state, points=points)}, pos=pos)
 
 
 def _settle(book: Book, tag: str, row: HistoryRow) -> Book:
@@ -291,8 +303,16 @@ def _settle(book: Book, tag: str, row: HistoryRow) -> Book:
     is_first = entry.state != "settled"
     points = row.points - entry.points if is_first else row.points
     more = PosEntry(points=points, left=points, cause="altered" if is_first else "row", version=row.version)
-    settled = replace(entry, state="settled", written_at=0)
+    settled = replace(entry, state="settled", shown_after=0)
     return replace(book, web={**book.web, tag: settled}, pos={**book.pos, entry_id: more})  # Entered though it be 0.
+
+
+def _settle_early(book: Book) -> Book:
+    """Settle what was posted before its transaction was known here: in a replay, or in the book of another."""
+    for tag in sorted(book.early_rows.keys() & book.web.keys()):
+        row = book.early_rows[tag]
+        book = _settle(replace(book, early_rows=_without(book.early_rows, tag)), tag, row)
+    return book
 
 
 def _look_for_tags(book: Book, seen: PointsSnapshot) -> Book:
@@ -300,9 +320,9 @@ def _look_for_tags(book: Book, seen: PointsSnapshot) -> Book:
     web, pos = dict(book.web), dict(book.pos)
     for tag, entry in book.web.items():
         if entry.state == "new" and tag in seen.unposted:
-            web[tag] = replace(entry, state="written", written_at=seen.version)
-        elif entry.state == "written" and tag not in seen.unposted and seen.version > entry.written_at:
-            web[tag] = replace(entry, state="settled", written_at=0)
+            web[tag] = replace(entry, state="written", shown_after=seen.version)
+        elif entry.state == "written" and tag not in seen.unposted and seen.version > entry.shown_after:
+            web[tag] = replace(entry, state="settled", shown_after=0)
             pos[f"c:deleted:{entry.entry_id}"] = PosEntry(
                 points=-entry.points, left=-entry.points, cause="deleted", version=seen.version
             )
@@ -310,24 +330,41 @@ def _look_for_tags(book: Book, seen: PointsSnapshot) -> Book:
 
 
 def _explain(book: Book, balance: int, version: int) -> Book:
-    """Hold the book against the balance: a merge that is waited for explains it, or it is held (R8)."""
+    """Hold the book against the balance: whoever is not opened yet is opened by it, or it is held (R1, R8)."""
+    book, gap = replace(book, shown=(version, balance)), balance - book.pos_sum
+    new = [cust_no for cust_no in (book.cust_no, *book.merged) if cust_no not in book.opened]
+    if new:
+        entry = PosEntry(points=gap, left=gap, cause="opening", version=version)
+        opened = {**book.opened, **dict.fromkeys(new, version)}
+        return replace(book, opened=opened, pos={**book.pos, f"c:open:{'+'.join(new)}": entry})
+    if not gap:
+        return book
+    entry = PosEntry(points=gap, left=gap, cause="unexplained", version=version, is_held=True)
+    return _net(replace(book, pos={**book.pos, f"c:unexplained:{book.cust_no}:{version}": entry}))
+
+
+def _correct(book: Book, balance: int, version: int, gone: str) -> Book:
+    """Take back what a sum that was seen before its merge was known has added, and the other's entries say again."""
     gap = balance - book.pos_sum
-    opened = {**book.opened, **dict.fromkeys(book.expected, version)}  # Whatever rows of theirs come after is in it.
-    cause: Cause = "merged" if book.expected else "unexplained"
-    if gap:
-        entry_id = f"c:{cause}:{'+'.join(book.expected) or book.cust_no}:{version}"
-        entry = PosEntry(points=gap, left=gap, cause=cause, version=version, is_held=cause == "unexplained")
-        book = replace(book, pos={**book.pos, entry_id: entry})
-    return replace(book, opened=opened, expected=())
+    if not gap:
+        return book
+    entry = PosEntry(points=gap, left=gap, cause="merged", version=version)
+    return _net(replace(book, pos={**book.pos, f"c:merged:{gone}": entry}))
 
 
-def _gaps(book: Book, version: int) -> dict[str, PosEntry]:
-    """Give what was unexplained since a version and is still held."""
-    return {
-        entry_id: one
-        for entry_id, one in book.pos.items()
-        if one.cause == "unexplained" and one.is_held and one.version >= version
-    }
+def _net(book: Book) -> Book:
+    """Let what is held and what a merge takes back of it cancel each other: the web never hears of either."""
+    pos = dict(book.pos)
+    for held_id in [entry_id for entry_id, one in pos.items() if one.is_held]:
+        for back_id in [entry_id for entry_id, one in pos.items() if one.cause == "merged"]:
+            held, back = pos[held_id], pos[back_id]
+            if held.left * back.left < 0:
+                less = min(abs(held.left), abs(back.left)) * (1 if held.left > 0 else -1)
+                pos[held_id] = replace(held, left=held.left - less)
+                pos[back_id] = replace(back, left=back.left + less)
+        if not pos[held_id].left:  # The merge has explained it.
+            pos[held_id] = replace(pos[held_id], cause="merged", is_held=False)
+    return replace(book, pos=pos)
 
 
 def _without(mapping: Mapping[str, Value], name: str) -> dict[str, Value]:
