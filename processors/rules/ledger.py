@@ -185,7 +185,8 @@ def plan(book: Book) -> Book:
 
     What was decided and cannot be meant any more is dropped: had it been carried out all the same, its echo says so.
     """
-    book = replace(book, moves={tag: one for tag, one in book.moves.items() if not _is_in_vain(book, one)})
+    moves = {tag: _amended(book, one) for tag, one in book.moves.items() if not _is_in_vain(book, one)}
+    book = replace(book, moves=moves)
     book = _match_early(book)
     if not any(one.state == "sent" for one in book.moves.values()):
         found = _next_move(book)
@@ -223,10 +224,16 @@ def _is_in_vain(book: Book, move: Move) -> bool:
     if move.state != "sent":
         return False
     if _ends_transfer(move):
-        return move.points != book.transit
+        return book.transit <= 0
     if move.points < 0 and book.balance(move.account) <= 0:
         return True
     return bool(move.entry_id) and abs(book.pos[move.entry_id].left) < abs(move.points)
+
+
+def _amended(book: Book, move: Move) -> Move:
+    """Give what is in transit by now, to the account it was sent to: it may be there already, under this very tag."""
+    is_under_way = move.state == "sent" and _ends_transfer(move)
+    return replace(move, points=book.transit) if is_under_way and move.points != book.transit else move
 
 
 def _match_early(book: Book) -> Book:

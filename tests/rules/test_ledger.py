@@ -9,7 +9,7 @@ import pytest
 from counterflow.cli import bench_ledger, bench_points
 from counterflow.cli.bench_ledger import Violation, play
 from processors.rules import ledger
-from processors.rules.book import Adjust, Book, export, tag_of
+from processors.rules.book import TRANSFER, Adjust, Book, MovePoints, export, tag_of
 from schemas.loyalty import HistoryRow, PointsSnapshot, WebTransaction
 
 HOME, OTHER = "north/7", "north/8"
@@ -271,6 +271,17 @@ def test_what_was_taken_for_the_other_account_is_given_though_a_person_is_asked(
     book = ledger.plan(ledger.moved(book, take.tag, take.points))
     book = ledger.plan(ledger.link_account(book, "north/9", since="2026-03-01", before=5))
     assert moves(book) == [(OTHER, 25)]
+
+
+def test_what_is_being_given_goes_where_it_was_sent_though_an_older_account_appears(opened: Book) -> None:
+    book = ledger.plan(ledger.merge(second(since="2025-12-31"), opened, version=2))
+    (take,) = ledger.wanted(book)[1]
+    book = ledger.plan(ledger.moved(book, take.tag, take.points))
+    (give,) = ledger.wanted(book)[1]
+    book = ledger.plan(ledger.link_account(book, "north/9", since="2025-01-01"))
+    more = web(5, -5, tag_of("from:north/7#1", TRANSFER))  # Of another transfer, whose answer was lost.
+    book = ledger.plan(ledger.take_transaction(book, more))
+    assert ledger.wanted(book)[1] == (MovePoints(tag=give.tag, account=OTHER, points=30),)
 
 
 def test_who_is_not_enrolled_keeps_his_book_and_is_sent_nothing(opened: Book) -> None:  # R12
