@@ -17,13 +17,12 @@ from processors.rules import documents, refunds, shipments
 from processors.rules.documents import Site
 from processors.shop import State
 from schemas.commands import NoteDocument, ReadRelease, RecordReturn, UpdateOrder
-from schemas.names import COUNTERPOINT, OurId
+from schemas.names import COUNTERPOINT, RETURN, OurId
 from schemas.outcomes import Outcome
 from schemas.records import Document, Order, Release
 
 ACTIVITIES, DOCUMENTS = "activities", "documents"  # The tasks.
 HOLD_TYPE = "H"  # Of a document that staff put on hold.
-RETURN = "Counterpoint return "  # Before a return's number, as the reason of the refund that records it.
 TIMER = "release"
 FIRST_LOOK, LOOKS_END = timedelta(minutes=5), timedelta(days=14)
 

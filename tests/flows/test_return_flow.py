@@ -11,7 +11,7 @@ from schemas.records import Release, ReleasedLine
 from schemas.requests import DecideReview
 from tests.flows import builders as b
 from tests.flows.pipeline import Pipeline
-from tests.flows.test_order_flow import known
+from tests.flows.test_shipment_flow import with_document
 
 LINE = {"subtotal": "10.00", "total": "10.00", "total_tax": "0.80"}
 
@@ -19,16 +19,7 @@ LINE = {"subtotal": "10.00", "total": "10.00", "total_tax": "0.80"}
 @pytest.fixture
 def placed(pipeline: Pipeline) -> Pipeline:
     """Three mugs for 10.00 and 0.80 tax, ordered in north; their document is 500, with the ticket number 5001."""
-    return with_order(pipeline)
-
-
-def with_order(pipeline: Pipeline) -> Pipeline:
-    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
-    went = pipeline.take(pipeline.there("north", "orders", web()))
-    (place,) = [one for one in went if one.task == "orders"]
-    pipeline.take(pipeline.answer(place, "applied", doc_id="500", cust_no="C-1"))
-    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1", TKT_NO="5001")))
-    return pipeline
+    return with_document(pipeline, web())
 
 
 def web(**facts: Any) -> b.Row:
@@ -106,7 +97,7 @@ def test_an_order_that_came_back_whole_asks_nobody_for_a_return(placed: Pipeline
 
 
 def test_a_shop_that_records_returns_by_hand_is_told_and_closes_by_itself(database: Engine) -> None:
-    placed = with_order(Pipeline(database, b.shop(sites={"records_returns": False})))
+    placed = with_document(Pipeline(database, b.shop(sites={"records_returns": False})), web())
     assert records_of(came_back(placed, "700", "8001", 1)) == []
     assert "with Counterpoint return 8001 as its reason" in placed.asked()["order-return:north/1/700"]
     by_hand = refunded(90, 1, "3.33", "0.27", "Counterpoint return 8001")

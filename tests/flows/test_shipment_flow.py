@@ -17,8 +17,13 @@ from tests.flows.test_order_flow import known
 @pytest.fixture
 def placed(pipeline: Pipeline) -> Pipeline:
     """Two mugs ordered in north; their document is 500, with the ticket number 5001."""
+    return with_document(pipeline, web())
+
+
+def with_document(pipeline: Pipeline, order: b.Row) -> Pipeline:
+    """Let an order of north have been placed as document 500."""
     known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
-    went = pipeline.take(pipeline.there("north", "orders", web()))
+    went = pipeline.take(pipeline.there("north", "orders", order))
     (place,) = [one for one in went if one.task == "orders"]
     pipeline.take(pipeline.answer(place, "applied", doc_id="500", cust_no="C-1"))
     pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1", TKT_NO="5001")))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from counterflow.errors import Rejected
+from schemas.names import RETURN
 from schemas.records import (
     Address,
     Coupon,
@@ -28,7 +29,6 @@ from schemas.records import (
 
 GIFT_CARD = "gift_card"  # The tender's method: orders.pay_codes names its pay code.
 TRACKING = "_wc_shipment_tracking_items"
-RETURN = "Counterpoint return "  # What a refund's reason begins with that records a ticket; its number follows.
 # Our own keys of a customer's meta data: none begins with an underscore, which would be dropped silently (W-42).
 POS_ID, MARKETING, GROUP = "counterpoint_cust_no", "counterflow_marketing", "counterflow_group"
 Status = Literal["draft", "pending", "on-hold", "processing", "completed", "cancelled", "refunded", "failed"]

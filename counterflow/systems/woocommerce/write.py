@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from counterflow.systems.woocommerce.read import GROUP, MARKETING, POS_ID, RETURN, refunded_line
+from counterflow.systems.woocommerce.read import GROUP, MARKETING, POS_ID, refunded_line
 from schemas.commands import CreateAccount, Profile, RecordReturn, SetStock, Shipment, UpdateOrder
+from schemas.names import RETURN
 from schemas.profiles import FIELDS as ALL_FIELDS
 from schemas.profiles import of_profile
 from schemas.records import Postal
