@@ -2,6 +2,8 @@
 
 import msgspec
 
+from schemas.records import Record
+
 
 class WebTransaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Points were added to, or taken from, one account of a store: by its shopper, or by us."""
@@ -23,15 +25,30 @@ class HistoryRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reference: str = ""  # Our tag, where we wrote the adjustment.
 
 
-class PointsSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One customer's points, all of it read in one snapshot transaction (loyalty-R8).
+class PointsShown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one customer has at the point of sale."""
 
-    A reading tells of every customer whose balance, rows or unposted tags have changed, and of those who are asked for:
-    into whom somebody was merged, and who have adjustments that we have written; of those who are gone, first.
+    cust_no: str
+    balance: int | None  # None: he is not there any more; rows of his may still come.
+    is_enrolled: bool = True  # In a programme, and flagged e-commerce (loyalty-R12).
+
+
+class PointsReading(Record, frozen=True, kw_only=True):
+    """What the point of sale shows of points, all of it read in one snapshot transaction (loyalty-R8).
+
+    It tells of every customer whose record or rows have changed since the reading before.
     """
 
     version: int  # Rises with each reading.
-    cust_no: str
-    balance: int | None  # None: he is not there any more; rows of his may still come.
-    unposted: tuple[str, ...]  # All of our tags among the adjustments that wait to be posted, whoever's they are.
+    previous: int  # Of the reading before; 0: this is the first.
+    customers: tuple[PointsShown, ...] = ()
     rows: tuple[HistoryRow, ...] = ()  # New since the reading before; more is no harm.
+    unposted: tuple[str, ...] = ()  # All of our tags among the adjustments that wait to be posted.
+
+
+class PointsMoved(Record, frozen=True, kw_only=True):
+    """A transaction as a store's reader gives it; its key is the transaction's id."""
+
+    account_id: str
+    points: int
+    reference: str = ""

@@ -133,11 +133,10 @@ class World:
     # What the pipeline does.
 
     def read_till(self) -> None:
-        """Publish what the till shows now of those who have changed, and of those whom the flow asks for."""
-        for book in self.books.values():
-            if book.shown[0] < book.merged_in or any(one.state == "written" for one in book.web.values()):
-                self.till.told.pop(book.cust_no, None)
-        self.topics.setdefault("points", []).extend(self.till.snapshot())
+        """Publish what the till shows now of those who have changed."""
+        reading = self.till.reading()
+        if reading is not None:
+            self.topics.setdefault("points", []).append(reading)
 
     def read_web(self) -> None:
         """Publish what is new in the accounts."""

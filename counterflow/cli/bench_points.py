@@ -3,11 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-import msgspec
-
-from processors.rules import ledger
+from processors.rules import ledger, readings
 from processors.rules.book import Book, export, tag_of
-from schemas.loyalty import HistoryRow, PointsSnapshot, WebTransaction
+from schemas.loyalty import HistoryRow, PointsReading, PointsShown, WebTransaction
 
 STORE = "north"
 
@@ -19,9 +17,11 @@ class Till:
     balances: dict[str, int]
     history: list[HistoryRow] = field(default_factory=list)
     unposted: dict[str, tuple[str, int]] = field(default_factory=dict)
-    version: int = 0  # Of the last reading.
+    version: int = 0  # Rises with every reading, and with every adjustment of ours: staff may delete it at once.
+    told_version: int = 0  # Of the last reading.
     read_to: int = 0
-    told: dict[str, tuple[int, set[str]]] = field(default_factory=dict)  # Balance and own tags, as last read.
+    told: dict[str, int] = field(default_factory=dict)  # Balances, as last read.
+    told_tags: tuple[str, ...] = ()
     written: Counter[str] = field(default_factory=Counter)  # Adjustments by tag.
     posted: Counter[str] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
@@ -37,33 +37,33 @@ class Till:
         )
 
     def adjust(self, tag: str, cust_no: str, points: int) -> int:
-        """Write an adjustment unless its tag is there; gives the version as of which it is there."""
+        """Write an adjustment unless its tag is there; gives a version: whatever reading has a later one shows it."""
         if tag not in self.unposted and all(one.reference != tag for one in self.history):
             self.unposted[tag] = (cust_no, points)
             self.written[tag] += 1
+        self.version += 1
         return self.version
 
-    def snapshot(self) -> list[PointsSnapshot]:
-        """Read in one moment everybody of whom something is new; those who are gone first."""
-        self.version += 1
-        rows: dict[str, list[HistoryRow]] = {}
-        for row in self.history[self.read_to :]:
-            rows.setdefault(row.cust_no, []).append(row)
-        self.read_to = len(self.history)
-        tags = {name: {tag for tag, one in self.unposted.items() if one[0] == name} for name in self.balances}
-        now = {name: (balance, tags[name]) for name, balance in self.balances.items()}
-        news = [name for name in sorted(now) if name in rows or self.told.get(name) != now[name]]
-        self.told = now
-        return [
-            PointsSnapshot(
-                version=self.version,
-                cust_no=name,
-                balance=self.balances.get(name),
-                unposted=tuple(sorted(self.unposted)),
-                rows=tuple(rows.get(name, ())),
-            )
-            for name in [*sorted(rows.keys() - now.keys()), *news]
-        ]
+    def reading(self) -> PointsReading | None:
+        """Read in one moment everybody of whom something is new; None where nothing is."""
+        rows = tuple(self.history[self.read_to :])
+        tags = tuple(sorted(self.unposted))
+        names = {row.cust_no for row in rows} | {
+            name for name, balance in self.balances.items() if self.told.get(name) != balance
+        }
+        if not names and tags == self.told_tags and self.version == self.told_version:
+            return None
+        previous, self.version = self.told_version, self.version + 1
+        self.told_version = self.version
+        self.read_to, self.told, self.told_tags = len(self.history), dict(self.balances), tags
+        return PointsReading(
+            key="points",
+            version=self.version,
+            previous=previous,
+            customers=tuple(PointsShown(cust_no=name, balance=self.balances.get(name)) for name in sorted(names)),
+            rows=rows,
+            unposted=tags,
+        )
 
 
 @dataclass(slots=True)
@@ -129,7 +129,7 @@ class LetGo:
     """What nothing has explained was let go, in all books."""
 
 
-Message = WebTransaction | PointsSnapshot | Merged | Linked | Written | LetGo
+Message = WebTransaction | PointsReading | Merged | Linked | Written | LetGo
 
 
 @dataclass(slots=True)
@@ -140,6 +140,18 @@ class Flow:
     since: dict[str, str]  # When each account was made.
     books: dict[str, Book] = field(default_factory=dict)
     route: dict[str, str] = field(default_factory=dict)  # Who was merged into whom.
+
+    def of(self, cust_no: str) -> Book:
+        """Give the book that a number leads to."""
+        return self.book(self.owner(cust_no))
+
+    def with_tag(self, tag: str) -> Book | None:
+        """Give the book that has a tag."""
+        return next((one for one in self.books.values() if tag in one.web), None)
+
+    def waiting(self) -> list[Book]:
+        """Give all books: there are few."""
+        return list(self.books.values())
 
     def owner(self, cust_no: str) -> str:
         """Give whose book a customer's number leads to."""
@@ -156,8 +168,8 @@ class Flow:
         match message:
             case Merged():
                 self._merge(message)
-            case PointsSnapshot():
-                self._snapshot(message)
+            case PointsReading():
+                readings.take_reading(self, message)
             case Linked() | WebTransaction():
                 self._of_account(message)
             case Written() | LetGo():
@@ -182,17 +194,6 @@ class Flow:
                 self.keep(all_let_go(book))
             elif message.tag in book.web:
                 self.keep(ledger.written(book, message.tag, message.version))
-
-    def _snapshot(self, seen: PointsSnapshot) -> None:
-        cust_no = self.owner(seen.cust_no)
-        mine = []
-        for row in seen.rows:  # A tag leads to its book, though its customer was merged and nobody knows yet.
-            other = next((one for one in self.books.values() if row.reference in one.web), None)
-            if other is None or other.cust_no == cust_no:
-                mine.append(row)
-            else:
-                self.keep(ledger.take_row(other, row))
-        self.keep(ledger.take_snapshot(self.book(cust_no), msgspec.structs.replace(seen, rows=tuple(mine))))
 
     def _merge(self, seen: Merged) -> None:
         if seen.gone not in self.route:

@@ -74,6 +74,15 @@ class MovePoints(msgspec.Struct, frozen=True, kw_only=True):
     points: int
 
 
+class PointsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What one reading shows of one customer."""
+
+    version: int
+    cust_no: str
+    balance: int | None
+    rows: tuple[HistoryRow, ...] = ()
+
+
 class Book(msgspec.Struct, frozen=True, kw_only=True):
     """A customer's book, with those of all who were merged into him. No entry is ever taken out."""
 

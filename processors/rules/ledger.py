@@ -19,7 +19,7 @@ R12 a customer who is not enrolled keeps his book, and nothing is sent
 What is read out of its turn is kept until its turn comes, so that a replay from empty makes the same book (I9).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal, TypeVar
 
 from msgspec.structs import replace
@@ -31,12 +31,13 @@ from processors.rules.book import (
     Book,
     Move,
     MovePoints,
+    PointsSnapshot,
     PosEntry,
     WebEntry,
     is_ours,
     tag_of,
 )
-from schemas.loyalty import HistoryRow, PointsSnapshot, WebTransaction
+from schemas.loyalty import HistoryRow, WebTransaction
 
 Value = TypeVar("Value")
 
@@ -115,9 +116,32 @@ def take_snapshot(book: Book, seen: PointsSnapshot) -> Book:
     for row in seen.rows:
         if row.version > book.opened.get(row.cust_no, seen.version) or row.reference in book.web:
             book = take_row(book, row)
+        elif f"c:{row.row_id}" not in book.pos:  # It is in his opening: noted, should it be told again later.
+            inside = PosEntry(points=0, left=0, cause="opening", version=row.version)
+            book = replace(book, pos={**book.pos, f"c:{row.row_id}": inside})
     if seen.cust_no != book.cust_no or seen.balance is None or seen.version < book.merged_in:
         return book  # His balance is in another's, or not the sum yet.
-    return _explain(_look_for_tags(book, seen), seen.balance, seen.version)
+    return _explain(book, seen.balance, seen.version)
+
+
+def take_unposted(book: Book, unposted: Collection[str], version: int) -> Book:
+    """Find what waits to be posted, and what staff have deleted (R4): by a reading whose rows were all entered.
+
+    Args:
+        book: Any.
+        unposted: All of our tags among the adjustments that wait to be posted, whoever's they are.
+        version: Of the reading.
+    """
+    web, pos = dict(book.web), dict(book.pos)
+    for tag, entry in book.web.items():
+        if entry.state == "new" and tag in unposted:
+            web[tag] = replace(entry, state="written", shown_after=version)
+        elif entry.state == "written" and tag not in unposted and version > entry.shown_after:
+            web[tag] = replace(entry, state="settled", shown_after=0)
+            pos[f"c:deleted:{entry.entry_id}"] = PosEntry(
+                points=-entry.points, left=-entry.points, cause="deleted", version=version
+            )
+    return replace(book, web=web, pos=pos)
 
 
 def take_row(book: Book, row: HistoryRow) -> Book:
@@ -237,21 +261,30 @@ def _amended(book: Book, move: Move) -> Move:
 
 
 def _match_early(book: Book) -> Book:
-    """Find the entries whose moves were read before they were decided here: a replay."""
+    """Find the entries whose moves were read before they were decided here: a replay.
+
+    It may have cancelled meanwhile what was sent then; so what was moved counts, whatever was left of it here.
+    """
     while book.early:
-        found = [
-            (tag, entry_id)
-            for entry_id, entry in book.pos.items()
-            if entry.left and not entry.is_held and (tag := _next_tag(book, entry_id)) in book.early
-        ]
+        found = [(tag, entry_id) for entry_id in book.pos if (tag := _next_tag(book, entry_id)) in book.early]
         if not found:
             break
         tag, entry_id = found[0]
         seen = book.early[tag]
         move = Move(account=f"{seen.store}/{seen.account_id}", points=seen.points, entry_id=entry_id)
         book = replace(book, early=_without(book.early, tag), moves={**book.moves, tag: move})
-        book = _moved(book, tag, seen.points, "seen")
+        book = _even_out(_moved(book, tag, seen.points, "seen"), entry_id)
     return book
+
+
+def _even_out(book: Book, entry_id: str) -> Book:
+    """Let what was moved beyond an entry's own points count for others of which something is left, held ones first."""
+    pos = dict(book.pos)
+    for other_id in sorted(pos, key=lambda one: not pos[one].is_held):
+        if pos[entry_id].left * pos[entry_id].points >= 0:
+            break
+        _cancel(pos, entry_id, other_id)
+    return replace(book, pos=pos)
 
 
 def _next_tag(book: Book, entry_id: str) -> str:
@@ -322,20 +355,6 @@ def _settle_early(book: Book) -> Book:
     return book
 
 
-def _look_for_tags(book: Book, seen: PointsSnapshot) -> Book:
-    """Find what waits to be posted, and what staff have deleted (R4)."""
-    web, pos = dict(book.web), dict(book.pos)
-    for tag, entry in book.web.items():
-        if entry.state == "new" and tag in seen.unposted:
-            web[tag] = replace(entry, state="written", shown_after=seen.version)
-        elif entry.state == "written" and tag not in seen.unposted and seen.version > entry.shown_after:
-            web[tag] = replace(entry, state="settled", shown_after=0)
-            pos[f"c:deleted:{entry.entry_id}"] = PosEntry(
-                points=-entry.points, left=-entry.points, cause="deleted", version=seen.version
-            )
-    return replace(book, web=web, pos=pos)
-
-
 def _explain(book: Book, balance: int, version: int) -> Book:
     """Hold the book against the balance: whoever is not opened yet is opened by it, or it is held (R1, R8)."""
     book, gap = replace(book, shown=(version, balance)), balance - book.pos_sum
@@ -360,18 +379,27 @@ def _correct(book: Book, balance: int, version: int, gone: str) -> Book:
 
 
 def _net(book: Book) -> Book:
-    """Let what is held and what a merge takes back of it cancel each other: the web never hears of either."""
+    """Let what is held, and what takes it back, cancel each other: the web never hears of either.
+
+    It is taken back by a merge, or by the next balance: where a ticket's row and its balance are not seen together.
+    """
     pos = dict(book.pos)
     for held_id in [entry_id for entry_id, one in pos.items() if one.is_held]:
-        for back_id in [entry_id for entry_id, one in pos.items() if one.cause == "merged"]:
-            held, back = pos[held_id], pos[back_id]
-            if held.left * back.left < 0:
-                less = min(abs(held.left), abs(back.left)) * (1 if held.left > 0 else -1)
-                pos[held_id] = replace(held, left=held.left - less)
-                pos[back_id] = replace(back, left=back.left + less)
-        if not pos[held_id].left:  # The merge has explained it.
-            pos[held_id] = replace(pos[held_id], cause="merged", is_held=False)
+        for back_id in [entry_id for entry_id, one in pos.items() if one.is_held or one.cause == "merged"]:
+            _cancel(pos, held_id, back_id)
+    for entry_id, one in pos.items():
+        if one.is_held and not one.left:
+            pos[entry_id] = replace(one, is_held=False)
     return replace(book, pos=pos)
+
+
+def _cancel(pos: dict[str, PosEntry], one_id: str, other_id: str) -> None:
+    """Let what is left of two entries cancel each other, as far as one is above 0 and one below."""
+    one, other = pos[one_id], pos[other_id]
+    if one.left * other.left < 0:
+        less = min(abs(one.left), abs(other.left)) * (1 if one.left > 0 else -1)
+        pos[one_id] = replace(one, left=one.left - less)
+        pos[other_id] = replace(other, left=other.left + less)
 
 
 def _without(mapping: Mapping[str, Value], name: str) -> dict[str, Value]:

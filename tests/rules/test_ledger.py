@@ -8,9 +8,9 @@ import pytest
 
 from counterflow.cli import bench_ledger, bench_points
 from counterflow.cli.bench_ledger import Violation, play
-from processors.rules import ledger
-from processors.rules.book import TRANSFER, Adjust, Book, MovePoints, export, tag_of
-from schemas.loyalty import HistoryRow, PointsSnapshot, WebTransaction
+from processors.rules import ledger, readings
+from processors.rules.book import TRANSFER, Adjust, Book, MovePoints, PointsSnapshot, export, tag_of
+from schemas.loyalty import HistoryRow, PointsReading, WebTransaction
 
 HOME, OTHER = "north/7", "north/8"
 
@@ -19,10 +19,8 @@ def row(number: int, points: int, reference: str = "", *, version: int = 2, cust
     return HistoryRow(row_id=f"hist:{number}", cust_no=cust_no, version=version, points=points, reference=reference)
 
 
-def snapshot(
-    version: int, balance: int, *rows: HistoryRow, unposted: tuple[str, ...] = (), cust_no: str = "C-1"
-) -> PointsSnapshot:
-    return PointsSnapshot(version=version, cust_no=cust_no, balance=balance, unposted=unposted, rows=rows)
+def snapshot(version: int, balance: int, *rows: HistoryRow, cust_no: str = "C-1") -> PointsSnapshot:
+    return PointsSnapshot(version=version, cust_no=cust_no, balance=balance, rows=rows)
 
 
 def web(number: int, points: int, reference: str = "", *, account: str = "7") -> WebTransaction:
@@ -112,7 +110,7 @@ def test_a_shoppers_transaction_becomes_one_adjustment_until_it_is_posted(opened
     assert ledger.wanted(book) == ((Adjust(tag=tag, cust_no="C-1", points=10),), ())
     book = ledger.written(book, tag, 1)
     assert ledger.wanted(book) == ((), ())
-    book = ledger.take_snapshot(book, snapshot(2, 25, unposted=(tag,)))
+    book = ledger.take_unposted(book, [tag], 2)
     book = carried_out(ledger.take_snapshot(book, snapshot(3, 35, row(1, 10, tag, version=3))))
     assert (book.pos_sum, at_web(book)) == (35, 35)
 
@@ -136,7 +134,7 @@ def test_a_tag_posted_twice_counts_twice_at_the_till(opened: Book) -> None:  # R
 
 def test_a_deleted_adjustment_takes_the_points_back(opened: Book) -> None:  # R4
     book, _ = earned(opened)
-    book = ledger.plan(ledger.take_snapshot(book, snapshot(2, 25)))
+    book = ledger.plan(ledger.take_unposted(book, [], 2))
     assert moves(book) == [(HOME, -10)]
     assert at_web(carried_out(book)) == 25
 
@@ -145,9 +143,9 @@ def test_a_snapshot_read_before_our_write_deletes_nothing(opened: Book) -> None:
     book = ledger.plan(ledger.take_transaction(opened, web(1, 10)))
     (one,) = ledger.wanted(book)[0]
     book = ledger.written(book, one.tag, 3)  # The till had been read three times when it was committed.
-    stale = ledger.plan(ledger.take_snapshot(book, snapshot(3, 25)))
+    stale = ledger.plan(ledger.take_unposted(book, [], 3))
     assert (moves(stale), at_web(stale)) == ([], 35)
-    gone = ledger.plan(ledger.take_snapshot(stale, snapshot(4, 25)))
+    gone = ledger.plan(ledger.take_unposted(stale, [], 4))
     assert moves(gone) == [(HOME, -10)]
 
 
@@ -310,7 +308,7 @@ def test_the_invariants_hold_on_random_days(part: int) -> None:  # I1 to I10
 
 def unmarked(seen: Any) -> Any:
     """Take our tags off what is read."""
-    if isinstance(seen, PointsSnapshot):
+    if isinstance(seen, PointsReading):
         rows = tuple(msgspec.structs.replace(one, reference="") for one in seen.rows)
         return msgspec.structs.replace(seen, rows=rows)
     return msgspec.structs.replace(seen, reference="")
@@ -323,8 +321,8 @@ def no_echo_on_the_web(patch: pytest.MonkeyPatch) -> None:
 
 def no_echo_at_the_till(patch: pytest.MonkeyPatch) -> None:
     """Forward every change of the balance: rows are not held against what we wrote."""
-    take = ledger.take_snapshot
-    patch.setattr(ledger, "take_snapshot", lambda book, seen: take(book, unmarked(seen)))
+    take = readings.take_reading
+    patch.setattr(readings, "take_reading", lambda books, seen: take(books, unmarked(seen)))
 
 
 def no_look_before_writing(patch: pytest.MonkeyPatch) -> None:
@@ -359,17 +357,20 @@ def absolute_value(patch: pytest.MonkeyPatch) -> None:
 
 def another_moment(patch: pytest.MonkeyPatch) -> None:
     """Read the balance at another moment than the rows."""
-    read, before = bench_points.Till.snapshot, dict[str, int]()
+    read, before = bench_points.Till.reading, dict[str, int]()
 
-    def stale(self: bench_points.Till) -> list[PointsSnapshot]:
-        shown = [
+    def stale(self: bench_points.Till) -> PointsReading | None:
+        reading = read(self)
+        if reading is None:
+            return None
+        shown = tuple(
             one if one.balance is None else msgspec.structs.replace(one, balance=before.get(one.cust_no, one.balance))
-            for one in read(self)
-        ]
+            for one in reading.customers
+        )
         before.update(self.balances)
-        return shown
+        return msgspec.structs.replace(reading, customers=shown)
 
-    patch.setattr(bench_points.Till, "snapshot", stale)
+    patch.setattr(bench_points.Till, "reading", stale)
 
 
 def no_floor(patch: pytest.MonkeyPatch) -> None:
