@@ -16,23 +16,22 @@ from sqlalchemy import Connection, Engine
 
 from counterflow import log
 from counterflow.clock import Clock
+from counterflow.config import Points
 from counterflow.errors import Broken, Held, Rejected, Transient
+from counterflow.systems.counterpoint import points as loyalty
 from counterflow.systems.counterpoint import read, releases, sql, write
 from counterflow.systems.counterpoint.client import CounterpointClient
 from counterflow.systems.counterpoint.dialects import app_lock
 from schemas.commands import (
+    AdjustPoints,
     ChangeCustomer,
     Command,
     CompareDocument,
-    CreateAccount,
     CreateCustomer,
     FindDocument,
     NoteDocument,
     PlaceDocument,
     ReadRelease,
-    RecordReturn,
-    SetStock,
-    UpdateOrder,
 )
 from schemas.names import COUNTERPOINT
 from schemas.outcomes import Outcome
@@ -68,8 +67,20 @@ class CounterpointTarget:
         workgroup: str,
         server_timeout_s: float,
         tracking: str = "",
+        points: Points | None = None,
     ) -> None:
-        """`tracking`: the TABLE.COLUMN that holds packages' tracking numbers by DOC_ID; "" for none."""
+        """Set it up.
+
+        Args:
+            client: To its REST server.
+            engine: Its database.
+            clock: The time.
+            workgroup: Whose template new customers are made from.
+            server_timeout_s: After so long an unanswered request cannot take effect any more.
+            tracking: The TABLE.COLUMN that holds packages' tracking numbers by DOC_ID; "" for none.
+            points: Where points stand; None: they are left alone.
+        """
+        self._points = points
         self._tracking = tracking
         self._client, self._engine, self._clock = client, engine, clock
         self._workgroup, self._server_timeout_s = workgroup, server_timeout_s
@@ -130,8 +141,18 @@ class CounterpointTarget:
                 return Done(result=result, remote=remote, exchange=exchange)
             case FindDocument() | CompareDocument() | ReadRelease() | NoteDocument():
                 return self._about_document(command.body)
-            case SetStock() | CreateAccount() | UpdateOrder() | RecordReturn():
+            case AdjustPoints() if self._points is not None:
+                return self._adjust(self._points, command.body)
+            case _:
                 raise Rejected(f"Counterpoint cannot do {command.task}")
+
+    def _adjust(self, settings: Points, wanted: AdjustPoints) -> Done:
+        """Write an unposted adjustment, in one short transaction under the lock on points."""
+        with sql.writing(self._engine) as connection:
+            is_new, version = loyalty.adjust(
+                connection, settings, tag=wanted.tag, cust_no=wanted.cust_no, points=wanted.points
+            )
+        return Done(result="applied" if is_new else "already", remote={"version": str(version)})
 
     def _about_document(self, wanted: FindDocument | CompareDocument | ReadRelease | NoteDocument) -> Done:
         """Look at a document that is there, or add a note to it."""

@@ -9,19 +9,31 @@ from consumers.store_customers import Done, StoreCustomers
 from consumers.store_orders import StoreOrders
 from counterflow.clock import Clock
 from counterflow.errors import Held, Rejected, Transient
+from counterflow.systems.ports import Loyalty
 from counterflow.systems.woocommerce import write
 from counterflow.systems.woocommerce.client import WooClient
 from schemas.changes import NOTHING
-from schemas.commands import ChangeCustomer, Command, CreateAccount, CreateCustomer, RecordReturn, SetStock, UpdateOrder
+from schemas.commands import (
+    ChangeCustomer,
+    Command,
+    CreateAccount,
+    CreateCustomer,
+    MovePoints,
+    RecordReturn,
+    SetStock,
+    UpdateOrder,
+)
 from schemas.outcomes import Outcome
 
-ONE_BY_ONE = ChangeCustomer | CreateAccount | CreateCustomer | UpdateOrder | RecordReturn
+ONE_BY_ONE = ChangeCustomer | CreateAccount | CreateCustomer | UpdateOrder | RecordReturn | MovePoints
 
 
 class StoreTarget:
     """Carries out what one store shall have. See ports.Target."""
 
-    def __init__(self, system: str, client: WooClient, *, clock: Clock) -> None:
+    def __init__(self, system: str, client: WooClient, *, clock: Clock, loyalty: Loyalty | None = None) -> None:
+        """`loyalty`: the store's points; None where they are left alone."""
+        self._loyalty = loyalty
         self.system, self._client, self._clock = system, client, clock
         self._customers = StoreCustomers(system, client)
         self._orders = StoreOrders(system, client, clock)
@@ -67,6 +79,9 @@ class StoreTarget:
                 return self._orders.update(command.body)
             case RecordReturn():
                 return self._orders.record_return(command.body)
+            case MovePoints() if self._loyalty is not None:
+                moved = self._loyalty.move(command.body.account_id, command.body.points, command.body.tag)
+                return Done(result="applied", remote={"points": str(moved)})
             case _:
                 raise Rejected(f"{self.system} cannot do {command.task}")
 

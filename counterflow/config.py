@@ -59,6 +59,44 @@ class Process(Part):
     port_first: int = 9100  # Each process takes the next one; 0: any free port.
 
 
+Name = Annotated[str, Field(pattern=r"^\w+$")]  # Of a table or a column.
+
+
+class PointsRows(Part):
+    """Where rows stand that moved points: posted adjustments, or tickets (counterpoint 3; none is verified)."""
+
+    name: str = Field(pattern=r"^[a-z]+$")  # Rows of one name and key are one, in whichever table they stand.
+    table: Name
+    key: Name
+    customer: Name = "CUST_NO"
+    header: Name | None = None  # The table that has the customer, by the same key, where this one has him not.
+    points: Name
+    minus: Name | None = None  # A column to be taken off.
+    tag: Name | None = None  # Where our tag survives posting; None: rows that are never ours.
+    version: Name = "ROW_TS"
+
+
+class UnpostedPoints(Part):
+    """Where point adjustments wait to be posted."""
+
+    table: Name
+    customer: Name = "CUST_NO"
+    points: Name
+    tag: Name  # At least 13 characters.
+    at: Name | None = None  # A column for the time.
+    values: dict[Name, str | int] = {}  # What else a new row needs: a batch, a reason, a user.
+
+
+class Points(Part):
+    """Customers' points. The names are looked for with `counterflow points tables`."""
+
+    unposted: UnpostedPoints
+    rows: list[PointsRows] = Field(min_length=1)
+    unexplained_max: int = Field(0, ge=0)  # A balance that nothing explains is asked about where it is larger.
+    expired_by: Literal["counterpoint", "stores"]  # Who lets points expire; the other's expiry has to be off.
+    earned_by: Literal["counterpoint", "stores"]  # Who grants points for a web order; never both.
+
+
 class CounterpointSql(Part):
     """Counterpoint's database: read for changes and look-ups, never written but for our own USR_CF_ tables."""
 
@@ -90,6 +128,7 @@ class Counterpoint(Part):
 
     sql: CounterpointSql
     rest: CounterpointRest
+    points: Points | None = None  # Without this part points are left alone.
     orders_commit_stock: bool = True  # Not verified on a live database (counterpoint 9.7); doctor measures it.
 
 
@@ -159,6 +198,12 @@ class Customers(Part):
     per_day: int = Field(500, gt=0)
 
 
+class Loyalty(Part):
+    """How this store's points and Counterpoint's are kept the same (req-L1 to L5). Needs counterpoint.points."""
+
+    first: Literal["ask", "keep_pos", "keep_web", "add"] = "ask"  # Of somebody who has points on both sides at first.
+
+
 class Store(Part):
     """One web store."""
 
@@ -179,6 +224,7 @@ class Store(Part):
     orders: Orders
     stock: StockRules
     customers: Customers | None = None  # Without this part accounts and customers are left as they are.
+    loyalty: Loyalty | None = None  # Without this part points are left as they are.
 
 
 class Config(BaseSettings):

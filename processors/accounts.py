@@ -14,7 +14,7 @@ from sqlalchemy import Row
 
 from counterflow.state import links, profiles, records, reviews, steering, wanted
 from counterflow.state.wanted import Want
-from processors import customers, matches
+from processors import customers, loyalty, matches
 from processors.rules.qualification import last_seen, reasons_against
 from processors.shop import Customers, State
 from schemas.commands import CreateAccount, CreateCustomer
@@ -166,6 +166,7 @@ def gone(state: State, store: str, key: str) -> None:
         row = {"store": store, "email": kept.body.email, "our_id": ours or "", "how": "deleted", "at": state.now}
         profiles.note_welcomes(state.connection, [row])
     links.drop(state.connection, "customer", store, key)
+    loyalty.account_gone(state, store, key)
     row_key = (store, "profiles", key)
     if row_key in wanted.rows(state.connection, [row_key]):
         wanted.withdraw(state.connection, row_key, "the account was deleted in the store")

@@ -23,10 +23,10 @@ from counterflow.state import steering
 from counterflow.state.database import begin
 from counterflow.state.records import Seen
 from counterflow.systems.registry import Reader
-from processors import accounts, customers, documents, gate, matches, mirror, orders, outcomes, profiles, stock
+from processors import accounts, customers, documents, gate, loyalty, matches, mirror, orders, outcomes, profiles, stock
 from processors.shop import Shop, State
 from schemas.changes import Change, decode_key
-from schemas.names import COUNTERPOINT
+from schemas.names import COUNTERPOINT, POINTS
 from schemas.outcomes import Cursor, Heartbeat, Outcome
 from schemas.requests import Request
 from schemas.topics import CURSORS, HEARTBEATS, OUTCOMES, REQUESTS, change_topics
@@ -170,7 +170,7 @@ class Batches:
         for seen in changes:
             if seen.system not in self._begun and seen.system != COUNTERPOINT:
                 outcomes.begun(state.connection, seen.system, seen.at)
-        current = mirror.take(changes, state)
+        current = mirror.take([one for one in changes if one.entity != POINTS], state)
         customers.take(_of(current, self._shop.pos, self._shop.entity(self._shop.pos)), state)
         matches.take(current, state)
         profiles.take(current, state)
@@ -187,6 +187,8 @@ class Batches:
         stores = [seen for seen in current if seen.system != COUNTERPOINT]
         orders.take([seen for seen in stores if seen.entity == "orders"], state)
         stock.take_products([seen for seen in stores if seen.entity == "products"], state)
+        loyalty.take_readings(_of(changes, COUNTERPOINT, POINTS), state)
+        loyalty.take_transactions([one for one in changes if one.entity == POINTS], state)
         _decide(state)
 
     def _map(self, batch: Sequence[Arrived]) -> tuple[list[Seen], list[Word], list[Message]]:
@@ -228,10 +230,12 @@ class Batches:
 def _decide(state: State) -> None:
     """Decide again what the batch, or the clock, has touched: orders first, their customers may need an account."""
     orders.decide(state)
+    people = set(state.people)  # Deciding about them empties it.
     accounts.decide(state)
     profiles.decide(state)
     matches.decide(state)
     stock.decide(state)
+    loyalty.decide(state, people)
     state.close()
 
 

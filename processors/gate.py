@@ -4,7 +4,7 @@ A row goes out when Master Sync is on, its task is enabled and due, and its targ
 Continuous tasks are released in the flow's own transaction, the others by their timer, both under one lock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from counterflow.kafka import Message, cloud_event
 from counterflow.metrics import MASTER, RELEASED, REVIEWS, SYNC_LAG, WANTED
 from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.steering import Task
-from processors import accounts, merges, releases, stock
+from processors import accounts, loyalty, merges, releases, stock
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import CONTINUOUS, next_run
 from processors.shop import State
@@ -28,6 +28,14 @@ IN_FLIGHT_MAX = 500  # Commands on their way to one target; more would only grow
 TIMERS_AT_ONCE = 200
 SILENCE = timedelta(seconds=60)  # A consumer says every few seconds that it lives, but not within a long round.
 _log = log.get("gate")
+# What each timer of one thing does: it is given its key and its body.
+_TIMERS: dict[str, Callable[[State, str, str], None]] = {
+    accounts.TELL: accounts.tell_some,
+    merges.MERGE: lambda state, key, _: merges.judge(state, key),
+    releases.TIMER: lambda state, key, _: releases.look_again(state, key),
+    loyalty.HELD: lambda state, key, _: loyalty.look_again(state, key),
+    loyalty.MERGED: loyalty.follow_merge,
+}
 Said = list[tuple[int, Message]]  # Numbers in the outbox, and what stands there.
 
 
@@ -129,12 +137,8 @@ def due(state: State) -> list[tuple[str, str]]:
     drifted = {timer.key: datetime.fromisoformat(timer.body) for timer in timers if timer.kind == stock.DRIFT}
     stock.check_drift(state, drifted)
     for timer in timers:
-        if timer.kind == accounts.TELL:
-            accounts.tell_some(state, timer.key, timer.body)
-        elif timer.kind == merges.MERGE:
-            merges.judge(state, timer.key)
-        elif timer.kind == releases.TIMER:
-            releases.look_again(state, timer.key)
+        if timer.kind in _TIMERS:
+            _TIMERS[timer.kind](state, timer.key, timer.body)
         elif timer.kind == "schedule":
             system, _, task = timer.key.partition("/")
             found.append((system, task))

@@ -5,7 +5,7 @@ is judged by what was seen until then.
 """
 
 from counterflow.state import links, profiles, records, reviews, steering, wanted
-from processors import customers
+from processors import customers, loyalty
 from processors.rules import merges as rules
 from processors.rules.merges import Suspect
 from processors.shop import State
@@ -18,6 +18,8 @@ MERGE = "merge"  # The timer, and the review.
 def gone(state: State, system: str, key: str) -> None:
     """Have the deletion of a customer judged, once the other traces of a merge have had time to show."""
     assert system == state.shop.pos
+    if links.find(state.connection, "customer", system, key) is None and loyalty.has_points(state, key):
+        customers.id_of(state, key)  # Nobody had to know him before; now his points must not be lost.
     if links.find(state.connection, "customer", system, key) is not None:
         steering.set_timer_once(state.connection, MERGE, key, state.now + state.shop.merge_wait)
 
@@ -67,7 +69,9 @@ def _document_holders(state: State, ours: OurId) -> set[str]:
 def _matters(state: State, ours: OurId) -> bool:
     """Say whether anything hangs on a person who is gone."""
     has_accounts = any(system != state.shop.pos for system, _ in links.remotes(state.connection, "customer", ours))
-    return has_accounts or bool(links.orders_of(state.connection, ours))
+    numbers = [key for system, key in links.remotes(state.connection, "customer", ours) if system == state.shop.pos]
+    has_points = any(loyalty.has_points(state, number) for number in numbers)
+    return has_accounts or has_points or bool(links.orders_of(state.connection, ours))
 
 
 def follow(state: State, key: str, survivor: str) -> None:
@@ -77,6 +81,7 @@ def follow(state: State, key: str, survivor: str) -> None:
     if ours is None or ours == stays:
         return
     links.lock(state.connection, [f"person:{ours}", f"person:{stays}"])
+    loyalty.follow_merge(state, key, survivor)
     links.drop(state.connection, "customer", pos, key)
     links.unite(state.connection, ours, stays)
     profiles.forget_agreed(state.connection, ours)

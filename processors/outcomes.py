@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 from counterflow import log
 from counterflow.state import links, records, reviews, steering, wanted
 from counterflow.state.reviews import AGAIN, DROP
-from processors import accounts, customers, documents, groups, matches, merges, profiles
+from processors import accounts, customers, documents, groups, loyalty, matches, merges, profiles
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import next_run
 from processors.shop import State
-from schemas.names import COUNTERPOINT, OurId
+from schemas.names import COUNTERPOINT, POINTS, OurId
 from schemas.outcomes import Cursor, Heartbeat, Outcome
 from schemas.records import Customer
 from schemas.requests import (
@@ -60,6 +60,8 @@ def _follow(outcome: Outcome, state: State) -> None:
         profiles.take_answer(outcome, state)
     elif outcome.task == CUSTOMERS:
         _follow_customer(outcome, state)
+    elif outcome.task == POINTS:
+        loyalty.take_answer(outcome, state)
 
 
 def _follow_order(outcome: Outcome, state: State) -> None:
@@ -179,6 +181,7 @@ def _decide(state: State, review: str, decision: str, by: str) -> None:
         return
     if kind == "refused":
         _decide_refused(state, key, decision)
+    loyalty.take_decision(state, kind, key, decision)
     if kind in {"group", groups.TITLE, accounts.ACCOUNT, merges.MERGE}:
         _decide_customer(state, kind, key, decision)
     if kind in {"order", "order-customer"}:

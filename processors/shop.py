@@ -8,10 +8,11 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from counterflow.state import reviews
+from processors.books import Ledger
 from processors.rules.documents import Site
 from processors.rules.profiles import Abilities
 from processors.rules.qualification import Terms
-from schemas.names import COUNTERPOINT, OurId
+from schemas.names import COUNTERPOINT, POINTS, OurId
 from schemas.profiles import FIELDS
 
 
@@ -38,6 +39,13 @@ class Customers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loyalty:
+    """How one store's points and the point of sale's are kept the same (req-L1 to L5)."""
+
+    first: Literal["ask", "keep_pos", "keep_web", "add"] = "ask"  # Of somebody who has points on both sides at first.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:
     """The shop's settings, as the rules want them."""
 
@@ -48,6 +56,8 @@ class Shop:
     drift: timedelta
     customers: Mapping[str, Customers] = field(default_factory=dict)  # By store; one that is not here is left alone.
     abilities: Mapping[str, Abilities] = field(default_factory=dict)  # By system.
+    loyalty: Mapping[str, Loyalty] = field(default_factory=dict)  # By store; one that is not here is left alone.
+    unexplained_max: int = 0  # A balance that nothing explains is asked about where it is larger.
     merge_wait: timedelta = timedelta(seconds=120)  # How long a merge's traces may take to show.
     pos: str = COUNTERPOINT  # Of the pairs of customers: a pair of two stores names one of them.
 
@@ -66,6 +76,7 @@ class Shop:
             *((store, task) for store in self.sites for task in ("inventories", "activities")),
             *((store, task) for store in self.customers for task in ("customers", "profiles")),
             *([(self.pos, "profiles")] if self.customers else []),
+            *((system, POINTS) for system in (COUNTERPOINT, *self.loyalty) if self.loyalty),
         )
 
     def keeps(self, system: str, entity: str) -> bool:
@@ -94,6 +105,19 @@ class State:
     newcomers: set[str] = field(default_factory=set)  # Customers of the point of sale whom we had created.
     unsure: set[tuple[str, str]] = field(default_factory=set)  # Those whose readings contradict each other.
     settled: set[tuple[str, str]] = field(default_factory=set)  # (kind, key) of reviews that the facts settle.
+    _books: Ledger | None = None
+
+    @property
+    def books(self) -> Ledger:
+        """The books of points; the first look takes their lock."""
+        if self._books is None:
+            self._books = Ledger(self.connection)
+        return self._books
+
+    @property
+    def has_books(self) -> bool:
+        """Whether this batch has looked into a book."""
+        return self._books is not None
 
     def ask(self, kind: str, key: str, message: str, body: Mapping[str, Any], *, waits_for: str | None = None) -> None:
         """Ask a person, as `reviews.open_review`."""

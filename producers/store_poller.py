@@ -24,13 +24,16 @@ from counterflow.config import Store
 from counterflow.errors import Rejected, Transient
 from counterflow.systems.ports import Read, Reading
 from counterflow.systems.woocommerce.client import PAGE, WooClient
+from counterflow.systems.woocommerce.companion import CHANGES_MAX, Companion
 from schemas.changes import NOTHING, Change, Source
+from schemas.names import POINTS
 
 WAIT_S = 0.5  # For a hint, when nothing else is due.
 NEWEST = 20  # Customers looked at with every poll.
 ORDERS_KNOWN_MAX = 20_000
 BY_DATE = ("orders", "products")  # Orders first: what explains a product's new stock comes before it.
 SWEPT = ("customers", "products", "trash")  # "trash": the orders in it, which no other list shows.
+POINTS_PAGES_MAX = 10  # Of transactions, in one poll; the next one goes on.
 GONE = b""  # In place of the hash of a row that is gone.
 Row = dict[str, Any]
 
@@ -76,6 +79,7 @@ class StorePoller:
 
     def __init__(self, system: str, client: WooClient, hints: Hints, settings: Store, clock: Clock) -> None:
         self.system, self._client, self._hints = system, client, hints
+        self._companion = Companion(client) if settings.loyalty else None
         self._settings, self._clock = settings, clock
         self._log = log.get("producer").bind(source=system)
         self._known: dict[str, OrderedDict[str, bytes]] = {name: OrderedDict() for name in (*BY_DATE, "customers")}
@@ -105,6 +109,10 @@ class StorePoller:
             rows, state = self._list(entity, state)
             reads += self._publishable(entity, rows, position + 1)
         reads += self._sweep(position + 1, answers=bool(entities))
+        if self._companion is not None and (entities or any(hint.entity == POINTS for hint in hints)):
+            moved, last = self._points(self._companion, int(state.get(POINTS, 0)), position + 1)
+            reads, state = reads + moved, state | {POINTS: str(last)}
+            entities.append(POINTS)
         return Reading(
             reads=tuple(reads),
             entities=tuple(entities),
@@ -166,6 +174,28 @@ class StorePoller:
                 more[entity] = dates[-1]
         self._next = replace(self._next, more=more)
         return rows, state | ({entity: max(dates[-1], state.get(entity, ""))} if dates else {})
+
+    def _points(self, companion: Companion, last: int, position: int) -> tuple[list[Read], int]:
+        """Read the transactions of points behind the last one: none is ever given a lower id later.
+
+        A plugin that is off, for an update or for good, holds nothing else up.
+        """
+        reads: list[Read] = []
+        for _ in range(POINTS_PAGES_MAX):
+            try:
+                page = companion.points_changes(last)
+            except (Transient, Rejected) as error:
+                self._log.warning("points not read", why=str(error))
+                break
+            for one in page.changes:
+                source = Source(system=self.system, entity=POINTS, ts_ms=_ms(one.created_at), position=position)
+                change = Change(op="c", after=msgspec.Raw(msgspec.json.encode(one)), source=source, ts_ms=source.ts_ms)
+                together = f"points/{one.user}".encode()  # An account's transactions are handled in their order.
+                reads.append(Read(entity=POINTS, key=str(one.id).encode(), change=change, together=together))
+            last = page.last
+            if len(page.changes) < CHANGES_MAX:
+                break
+        return reads, last
 
     def _second(self, entity: str, second: str) -> list[Row]:
         """Read one second that has more rows than a page, from its last page to its first.
@@ -291,7 +321,7 @@ class StorePoller:
         # even if its owner changes the e-mail before the second (req-C5).
         account = row.get("customer_id") if entity == "orders" else None
         together = f"account/{account}".encode() if account else None
-        ts_ms = int(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp() * 1000) if at else 0
+        ts_ms = _ms(datetime.fromisoformat(at).replace(tzinfo=UTC)) if at else 0
         source = Source(system=self.system, entity=entity, ts_ms=ts_ms, position=position)
         change = Change(op="u" if raw else "d", after=msgspec.Raw(raw) if raw else NOTHING, source=source, ts_ms=ts_ms)
         return Read(entity=entity, key=number.encode(), change=change, together=together)
@@ -299,6 +329,10 @@ class StorePoller:
     def _last(self, entity: str, number: str) -> bytes | None:
         """Give the hash of a row's last content; None where it is not known."""
         return self._pending.get((entity, number), self._known[entity].get(number))
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 def _shifted(date: str, seconds: float) -> str:

@@ -25,10 +25,11 @@ from counterflow.errors import Transient
 from counterflow.kafka import Message, Publisher
 from counterflow.metrics import HOOKS, HOOKS_REJECTED
 from producers.store_poller import Hint
+from schemas.names import POINTS
 from schemas.topics import HINTS
 
 BODY_MAX = 1_048_576  # A large order has some 20 kB.
-ENTITIES = {"order": "orders", "product": "products", "customer": "customers"}
+ENTITIES = {"order": "orders", "product": "products", "customer": "customers", "counterflow_points": POINTS}
 
 
 class Receiver:

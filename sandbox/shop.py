@@ -39,12 +39,14 @@ class Shop:
     accounts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # Of each store: what /_sandbox/load takes.
     products: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     gift_cards: list[dict[str, Any]] = field(default_factory=list)
+    till_cards: list[dict[str, Any]] = field(default_factory=list)  # More cards, which pay for no web order of a day.
 
 
 def generate(seed: int, *, customers: int = 2000, items: int = 500) -> Shop:
     """Generate a shop; the same seed gives the same shop."""
     dice = random.Random(seed)
     people = _profiled(list(_customers(dice, customers)), random.Random(f"profiles {seed}"))
+    people = _with_points(people, random.Random(f"points {seed}"))
     things = [_item(dice, number) for number in range(1, items + 1)]
     shelves = [
         {"ITEM_NO": thing["ITEM_NO"], "LOC_ID": loc, "QTY_ON_HND": dice.randint(low, high), "QTY_COMMIT": 0}
@@ -53,6 +55,7 @@ def generate(seed: int, *, customers: int = 2000, items: int = 500) -> Shop:
     ]
     shop = Shop(people, things, shelves)
     shop.gift_cards.extend(_gift_card(number) for number in range(1, 41))
+    shop.till_cards.extend(_till_cards(random.Random(f"cards {seed}"), people))
     for store in STORES:
         known = [one for one in people if one["EMAIL_ADRS_1"] and one["IS_ECOMM_CUST"] == "Y" and dice.random() < 0.5]
         strangers = [_account(dice, f"{store}{number}") for number in range(customers // 20)]
@@ -86,6 +89,18 @@ def _profiled(rows: list[dict[str, Any]], dice: random.Random) -> list[dict[str,
         row["LOY_PTS_BAL"] = dice.choice((0, 0, dice.randint(1, 900)))
         bought_at = datetime.now(UTC) - timedelta(days=dice.choice((dice.randint(0, 300), dice.randint(0, 2500))))
         row["LST_SAL_DAT"] = bought_at.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    return rows
+
+
+def _with_points(rows: list[dict[str, Any]], dice: random.Random) -> list[dict[str, Any]]:
+    """Give customers the totals that their balance is made of, and whoever ever had points a loyalty programme."""
+    for row in rows:
+        redeemed = dice.choice((0, 0, dice.randint(1, 400)))
+        adjusted = min(dice.choice((0, 0, 0, dice.randint(-20, 50))), row["LOY_PTS_BAL"] + redeemed)
+        row["TOT_LOY_PTS_EARND"] = row["LOY_PTS_BAL"] + redeemed - adjusted
+        row["TOT_LOY_PTS_RDM"], row["TOT_LOY_PTS_ADJ"] = redeemed, adjusted
+        is_member = bool(row["TOT_LOY_PTS_EARND"]) or dice.random() < 0.2
+        row["LOY_PGM_COD"] = "REWARDS" if is_member else None
     return rows
 
 
@@ -135,8 +150,18 @@ def _item(dice: random.Random, number: int) -> dict[str, Any]:
 
 
 def _gift_card(number: int) -> dict[str, Any]:
-    card = {"GFC_NO": f"GC-{number:04d}", "GFC_COD": "GC", "IS_VOID": "N"}
+    card = {"GFC_NO": f"GC-{number:04d}", "GFC_COD": "GC", "IS_VOID": "N", "NO_EXP_DAT": "Y", "ORIG_CUST_NO": None}
     return card | {"ORIG_AMT": CARD_CENTS / 100, "CURR_AMT": CARD_CENTS / 100}
+
+
+def _till_cards(dice: random.Random, people: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Give cards that anybody may hold, and store credit that somebody was given."""
+    for number in range(1, 31):
+        code, about = ("GC", "Gift card") if number <= 20 else ("STC", "Store credit")
+        amount = dice.choice((10, 25, 50, 100)) if code == "GC" else dice.randint(199, 9999) / 100
+        card = {"GFC_NO": f"{code}-{1000 + number}", "GFC_COD": code, "DESCR": about, "IS_VOID": "N", "NO_EXP_DAT": "Y"}
+        owner = dice.choice(people)["CUST_NO"] if code == "STC" else None
+        yield card | {"ORIG_CUST_NO": owner, "ORIG_AMT": amount, "CURR_AMT": amount}
 
 
 def _account(dice: random.Random, name: str) -> dict[str, Any]:
@@ -172,4 +197,7 @@ def fill_counterpoint(engine: Engine, shop: Shop) -> None:
         connection.execute(t.customer.insert(), shop.customers)
         connection.execute(t.item.insert(), shop.items)
         connection.execute(t.inventory.insert(), shop.shelves)
-        connection.execute(t.gift_card.insert(), shop.gift_cards)
+        for cards in (shop.gift_cards, shop.till_cards):
+            connection.execute(t.gift_card.insert(), cards)
+            issued = [{"GFC_NO": one["GFC_NO"], "SEQ_NO": 1, "ACTIV_TYP": "I", "AMT": one["CURR_AMT"]} for one in cards]
+            connection.execute(t.card_activity.insert(), issued)

@@ -201,6 +201,22 @@ class NoteDocument(_Body, frozen=True, kw_only=True, tag="note_document"):
     says: tuple[str, ...]  # Tracking numbers: a note that has them all is one.
 
 
+class AdjustPoints(_Body, frozen=True, kw_only=True, tag="adjust_points"):
+    """Have an unposted adjustment of points with this tag, unless it is there or was posted (loyalty-R2)."""
+
+    tag: str
+    cust_no: str
+    points: int
+
+
+class MovePoints(_Body, frozen=True, kw_only=True, tag="move_points"):
+    """Have points moved in a store's account under this tag, as far as they are there (loyalty-R5, R7)."""
+
+    tag: str
+    account_id: str
+    points: int
+
+
 Body = (
     SetStock
     | CreateCustomer
@@ -213,6 +229,8 @@ Body = (
     | UpdateOrder
     | RecordReturn
     | NoteDocument
+    | AdjustPoints
+    | MovePoints
 )
 
 

@@ -9,4 +9,5 @@ ItemNo = NewType("ItemNo", str)  # Counterpoint's item number; a store's SKU.
 OurId = NewType("OurId", str)  # One customer, however many systems know him.
 
 COUNTERPOINT = SystemId("counterpoint")
+POINTS = "points"  # The entity, and the task.
 RETURN = "Counterpoint return "  # Before a ticket's number: the reason of a refund that records a return at the till.

@@ -57,6 +57,7 @@ class Customer(Record, frozen=True, kw_only=True):
     shipping: Address | None = None  # None where the system keeps none.
     marketing: bool | None = None  # May be mailed; None where the system does not say.
     group: str | None = None  # The title of the one group; None where the system does not say, "" in no group.
+    made_at: datetime | None = None  # Where the system says.
     bought_at: datetime | None = None  # Last purchase, where the system says.
     points: int | None = None  # The balance of loyalty points, where the system has one: what shows a merge.
     pos_id: str = ""  # Of a store's account: the number of the point of sale that we wrote to it.

@@ -7,14 +7,15 @@ import msgspec
 
 from schemas.changes import Change
 from schemas.commands import Command
+from schemas.names import POINTS
 from schemas.outcomes import Cursor, DeadLetter, Heartbeat, Outcome
 from schemas.requests import Request
 
 PARTITIONS = 8  # Of every topic; a change of it is a new installation.
 DAY_MS = 86_400_000
 
-COUNTERPOINT_TABLES = ("AR_CUST", "IM_ITEM", "IM_INV", "PS_DOC_HDR")
-STORE_ENTITIES = ("customers", "products", "orders")
+COUNTERPOINT_ENTITIES = ("AR_CUST", "IM_ITEM", "IM_INV", "PS_DOC_HDR", POINTS)
+STORE_ENTITIES = ("customers", "products", "orders", POINTS)
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,8 +113,8 @@ SINGLE = (OUTCOMES, REQUESTS, DEAD_LETTERS, HEARTBEATS, CURSORS)
 
 
 def entities_of(system: str) -> tuple[str, ...]:
-    """Give what is read of a system: Counterpoint's tables, or a store's resources."""
-    return COUNTERPOINT_TABLES if system == "counterpoint" else STORE_ENTITIES
+    """Give what is read of a system: Counterpoint's tables and points, or a store's resources."""
+    return COUNTERPOINT_ENTITIES if system == "counterpoint" else STORE_ENTITIES
 
 
 def change_topics(prefix: str, system: str) -> dict[str, str]:

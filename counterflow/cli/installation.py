@@ -36,6 +36,30 @@ from schemas.topics import PARTITIONS, WORK, WORK_NOW
 SWEEP_S = 15.0  # Customers whose web hook was lost are found within this.
 PER_HOUR = 25  # Accounts that a store is told to create.
 CUSTOMERS = {"create": "at_once", "per_hour": PER_HOUR, "per_day": 60}
+# The sandbox's own names: nobody knows the real ones (docs/facts/counterpoint.md 3).
+_TICKET = {"name": "ticket", "key": "DOC_ID", "points": "LOY_PTS_EARND_NET", "minus": "LOY_PTS_RDM"}
+LOYALTY = {
+    "unposted": {
+        "table": "AR_LOY_PT_ADJ",
+        "points": "NO_OF_PTS",
+        "tag": "DOC_NO",
+        "at": "TRX_DAT",
+        "values": {"BAT_ID": "WEB"},
+    },
+    "rows": [
+        {
+            "name": "adjustment",
+            "table": "AR_LOY_PT_ADJ_HIST",
+            "key": "EVENT_NO",
+            "points": "NO_OF_PTS",
+            "tag": "DOC_NO",
+        },
+        _TICKET | {"table": "PS_DOC_HDR_LOY_PGM", "header": "PS_DOC_HDR"},
+        _TICKET | {"table": "VI_PS_TKT_HIST"},
+    ],
+    "expired_by": "counterpoint",
+    "earned_by": "stores",
+}
 START_S_MAX = 120.0
 OURS = (b"counterflow.cli", b"kafka.Kafka", b"postgres")
 PREFIXES = {"north": ("N-", "WEBN", 2), "south": ("S-", "WEBS", 3)}  # Order prefix, Counterpoint store, safety stock.
@@ -114,6 +138,7 @@ class Installation:
                 "sql": {"url": own["sql_url"], "source": "trigger_queue", "poll_s": 0.1},
                 "rest": {name: own[name] for name in ("company", "user", "password", "api_key")}
                 | {"url": own["rest_url"], "ca_file": self.addresses["ca_file"], "timeout_s": 5, "server_timeout_s": 6},
+                "points": LOYALTY,
             },
             "stores": {name: self._store(name) for name in PREFIXES},
             "lease_s": 20,
@@ -153,6 +178,7 @@ class Installation:
             },
             "stock": {"locations": ["MAIN"], "buffer": buffer},
             "customers": CUSTOMERS,
+            "loyalty": {"first": "add"},
         }
 
     def config(self) -> Config:

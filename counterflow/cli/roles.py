@@ -18,7 +18,7 @@ from schemas.names import COUNTERPOINT
 from schemas.topics import CURSORS, HINTS, all_topics
 
 if TYPE_CHECKING:  # A process loads its own part only: a small shop has little memory.
-    from processors.shop import Customers, Shop
+    from processors.shop import Customers, Loyalty, Shop
     from producers.store_poller import HookWatch
 
 HOOK_WATCH_S = 30.0
@@ -86,18 +86,26 @@ def produce(config: Config, system: str, port: int) -> None:
 
 
 def _counterpoint_source(config: Config, clock: Clock, stop: threading.Event) -> Source:
-    from counterflow.systems.counterpoint import sql, tracking
+    from counterflow.systems.counterpoint import points, sql, tracking
+    from producers.counterpoint_points import PointsSource
     from producers.counterpoint_queue import QueueSource
     from producers.counterpoint_tracking import TrackingSource
 
     settings = config.counterpoint.sql
     engine = sql.open_engine(settings.url.get_secret_value())
     _until(lambda: sql.check_columns(engine), "waiting for Counterpoint's database", clock, stop)
-    if settings.source == "trigger_queue":
-        return QueueSource(engine, poll_s=settings.poll_s)
-    return TrackingSource(
-        lambda: tracking.connect(engine), lambda versions: tracking.note(engine, versions), poll_s=settings.poll_s
+    source: Source = (
+        QueueSource(engine, poll_s=settings.poll_s)
+        if settings.source == "trigger_queue"
+        else TrackingSource(
+            lambda: tracking.connect(engine), lambda versions: tracking.note(engine, versions), poll_s=settings.poll_s
+        )
     )
+    found = config.counterpoint.points
+    if found is None:
+        return source
+    _until(lambda: points.check(engine, found), "waiting for Counterpoint's database", clock, stop)
+    return PointsSource(source, engine, found, clock=clock)
 
 
 def _store_source(config: Config, system: str, clock: Clock, stop: threading.Event) -> Source:
@@ -175,14 +183,19 @@ def _counterpoint_target(config: Config, clock: Clock) -> Target:
         workgroup=rest.workgroup,
         server_timeout_s=rest.server_timeout_s,
         tracking=config.counterpoint.sql.tracking_numbers or "",
+        points=config.counterpoint.points,
     )
 
 
 def _store_target(system: str, settings: Store, clock: Clock) -> Target:
     from consumers.stores import StoreTarget
     from counterflow.systems.woocommerce.client import WooClient
+    from counterflow.systems.woocommerce.companion import Companion
+    from counterflow.systems.woocommerce.loyalty import CompanionLoyalty
 
-    return StoreTarget(system, WooClient(system, settings, clock), clock=clock)
+    client = WooClient(system, settings, clock)
+    loyalty = CompanionLoyalty(Companion(client)) if settings.loyalty else None
+    return StoreTarget(system, client, clock=clock, loyalty=loyalty)
 
 
 def process(config: Config, port: int, *, worker: int = 1) -> None:
@@ -279,7 +292,18 @@ def shop(config: Config) -> "Shop":
             name: Abilities(fields=KEPT[platform][0], lengths=KEPT[platform][1]) for name, platform in platforms.items()
         },
         merge_wait=timedelta(seconds=config.merge_wait_s),
+        loyalty=_loyalty(config),
+        unexplained_max=config.counterpoint.points.unexplained_max if config.counterpoint.points else 0,
     )
+
+
+def _loyalty(config: Config) -> "dict[str, Loyalty]":
+    """Give the stores whose points are kept the same: none before the point of sale's tables are named."""
+    from processors.shop import Loyalty
+
+    if config.counterpoint.points is None:
+        return {}
+    return {name: Loyalty(first=store.loyalty.first) for name, store in config.stores.items() if store.loyalty}
 
 
 def _customers(settings: CustomerSettings) -> "Customers":

@@ -92,6 +92,11 @@ def set_timer_once(connection: Connection, kind: str, key: str, due_at: datetime
     connection.execute(insert(timer).values(kind=kind, key=key, due_at=due_at, body=body).on_conflict_do_nothing())
 
 
+def is_set(connection: Connection, kind: str, key: str) -> bool:
+    """Say whether a timer is set."""
+    return connection.scalar(select(timer.c.key).where(timer.c.kind == kind, timer.c.key == key)) is not None
+
+
 def claim_timers(connection: Connection, *, at: datetime, most: int) -> list[Row[Any]]:
     """Take the timers that are due; each is taken once, whichever worker wakes."""
     due = select(timer.c.kind, timer.c.key).where(timer.c.due_at <= at).order_by(timer.c.due_at).limit(most)

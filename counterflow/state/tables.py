@@ -274,3 +274,27 @@ match_pair = Table(
     Column("made_at", When, nullable=False),
     Index("match_pair_other", "other"),
 )
+
+# A book of points, by its customer's number; or of a gift card. What moves stands in its entries.
+ledger_account = Table(
+    "ledger_account",
+    metadata,
+    Column("book", Text, primary_key=True),
+    Column("body", Text, nullable=False),  # What is no entry: JSON.
+)
+
+# Append-only: an entry's points never change, but what is left of it, or how far it is, does.
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    # "web", "pos", "moves"; "accounts"; "early", "early_rows" (read before their turn); "number": whose book a
+    # customer's number leads to; "loose": a transaction of an account that nobody has, kept when he is found.
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("book", Text, nullable=False),  # Of "loose": the account.
+    Column("place", Integer, nullable=False),  # Its place in the book.
+    Column("is_open", Boolean, nullable=False),  # It is not settled yet.
+    Column("body", Text, nullable=False),  # JSON.
+    Index("ledger_entry_book", "book"),
+    Index("ledger_entry_open", "kind", postgresql_where=text("is_open")),
+)

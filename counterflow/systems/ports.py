@@ -52,6 +52,35 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoyaltyAbilities:
+    """What a store can do with points; `reason` says why not, for people."""
+
+    can_move: bool = True
+    lists_changes: bool = True  # Every transaction, behind a cursor, with our tag where it was us.
+    keeps_references: bool = True  # The same tag again moves nothing.
+    reason: str = ""
+
+
+class Loyalty(Protocol):
+    """A store's points (docs/facts/storefronts.md 5). A move is a difference, never a value (loyalty-R5)."""
+
+    def abilities(self) -> LoyaltyAbilities:
+        """Ask the store what it can do. Raises Transient or Broken."""
+        ...
+
+    def move(self, account_id: str, points: int, tag: str) -> int:
+        """Move points in an account, under a tag that is used once; gives what was moved, however often it is asked.
+
+        Below 0, no more is taken than there is; 0 is given where there is nothing.
+
+        Raises:
+            Rejected: There is no such account (any more), or the tag was used for another one.
+            Transient: Nobody knows whether it took effect; the same call tells.
+        """
+        ...
+
+
 class Target(Protocol):
     """A system that commands are carried out in. Applying a command twice is applying it once."""
 

@@ -17,7 +17,7 @@ TAG = "CF-"  # Of a shopper's transaction in its adjustment, and of an entry of 
 TRANSFER = "CT-"  # Of a move between two accounts: it is never seen at the point of sale.
 TAG_DIGITS = 10  # Base 32: 13 characters in all, of the 15 that a document number has.
 _OURS = re.compile(rf"C[FT]-[A-Z2-7]{{{TAG_DIGITS}}}")
-Cause = Literal["opening", "row", "altered", "deleted", "unexplained", "merged"]
+Cause = Literal["opening", "row", "altered", "deleted", "unexplained", "merged", "closed"]
 
 
 class WebEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -58,6 +58,20 @@ def link_account(book: Book, name: str, *, since: str, before: int | None = None
     return replace(book, accounts={**book.accounts, name: account})
 
 
+def close_account(book: Book, name: str, version: int) -> Book:
+    """Take an account out: it was deleted in its store, or is another's. What it had, the next account shall have.
+
+    What its shopper did is not undone: it still goes to the point of sale.
+    """
+    if name not in book.accounts:
+        return book
+    points = book.balance(name) - (book.accounts[name].before or 0)
+    moves = {tag: one for tag, one in book.moves.items() if one.account != name or one.state != "sent"}
+    entry = PosEntry(points=0, left=points, cause="closed", version=version)
+    pos = {**book.pos, f"c:closed:{name}": entry}
+    return replace(book, accounts=_without(book.accounts, name), moves=moves, pos=pos)
+
+
 def decide_opening(book: Book, name: str, choice: Literal["keep_pos", "keep_web", "add"]) -> Book:
     """Enter what becomes of the points that an account had before it was linked (R1).
 
@@ -75,9 +89,11 @@ def decide_opening(book: Book, name: str, choice: Literal["keep_pos", "keep_web"
         settled = WebEntry(entry_id=entry_id, points=points, state="settled")
         return replace(book, web={**book.web, tag: settled}, pos={**book.pos, f"c:{entry_id}": taken})
     opening_id = f"c:open:{account.cust_no}"
-    opening = book.pos[opening_id]
-    pos = {**book.pos, opening_id: replace(opening, left=0)}
-    return replace(book, pos=pos, web={**book.web, tag: WebEntry(entry_id=entry_id, points=points - opening.left)})
+    opening = book.pos.get(opening_id)
+    left, pos = 0, book.pos
+    if opening is not None:
+        left, pos = opening.left, {**book.pos, opening_id: replace(opening, left=0)}
+    return replace(book, pos=pos, web={**book.web, tag: WebEntry(entry_id=entry_id, points=points - left)})
 
 
 def take_transaction(book: Book, seen: WebTransaction) -> Book:

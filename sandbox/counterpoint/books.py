@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, and_, func, select, update
+from sqlalchemy import Connection, Engine, and_, select, update
 
+from sandbox.counterpoint import balances
 from sandbox.counterpoint import tables as t
+from sandbox.counterpoint.rows import PARTS, children, known_columns, next_number, plain, released, still_open
 from sandbox.journal import Journal
 
 SYSTEM = "counterpoint"
@@ -23,27 +25,55 @@ class Refused(Exception):
 
 
 class Books:
-    """The shop's books. `orders_commit_stock`: whether an order's lines raise QTY_COMMIT (not verified)."""
+    """The shop's books. What the real one does is not verified where an option chooses.
 
-    def __init__(self, engine: Engine, journal: Journal, *, orders_commit_stock: bool = True) -> None:
+    `orders_commit_stock`: an order's lines raise QTY_COMMIT. `points_move_at_posting`: a ticket's points move the
+    balance when it is posted, not when it is completed. `merge_moves_history`: history, unposted adjustments and cards
+    go to the survivor, instead of keeping the number of a customer who is gone. `tickets_make_cards`: PS_DOC_GFC in a
+    ticket that comes over the REST server makes gift cards, instead of being overlooked.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        *,
+        orders_commit_stock: bool = True,
+        points_move_at_posting: bool = False,
+        merge_moves_history: bool = True,
+        tickets_make_cards: bool = True,
+    ) -> None:
         self.engine, self.journal, self.orders_commit_stock = engine, journal, orders_commit_stock
+        self.points_move_at_posting, self.merge_moves_history = points_move_at_posting, merge_moves_history
+        self.tickets_make_cards = tickets_make_cards
 
     def sell(self, lines: Sequence[Mapping[str, Any]], *, loc: str = "MAIN", cust_no: str = "CASH") -> int:
         """Ring up a sale at the till: a ticket, and less on the shelf. Gives its DOC_ID."""
         with self.engine.begin() as connection:
-            doc_id = next_number(connection, "doc_id")
-            header = {"DOC_ID": doc_id, "DOC_TYP": "T", "TKT_TYP": "T", "STR_ID": "MAIN", "STA_ID": "1"}
-            header |= {"TKT_NO": str(next_number(connection, "ticket_no")), "CUST_NO": cust_no, "STK_LOC_ID": loc}
-            connection.execute(t.document.insert(), [header])
-            shelves = []
-            for number, line in enumerate(sorted(lines, key=lambda one: str(one["item_no"])), 1):
-                quantity = Decimal(str(line["quantity"]))
-                row = {"DOC_ID": doc_id, "LIN_SEQ_NO": number, "LIN_TYP": "S", "ITEM_NO": line["item_no"]}
-                connection.execute(t.line.insert(), [row | {"QTY_SOLD": quantity, "STK_LOC_ID": loc}])
-                shelves.append(self._move(connection, str(line["item_no"]), loc, on_hand=-quantity))
+            doc_id, shelves = self.ring_up(connection, lines, loc=loc, cust_no=cust_no)
+        self.tell_sale(doc_id, shelves)
+        return doc_id
+
+    def ring_up(
+        self, connection: Connection, lines: Sequence[Mapping[str, Any]], *, loc: str, cust_no: str
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Enter a ticket inside a transaction; gives its DOC_ID, and each shelf it took from, for `tell_sale`."""
+        doc_id = next_number(connection, "doc_id")
+        header = {"DOC_ID": doc_id, "DOC_TYP": "T", "TKT_TYP": "T", "STR_ID": "MAIN", "STA_ID": "1"}
+        header |= {"TKT_NO": str(next_number(connection, "ticket_no")), "CUST_NO": cust_no, "STK_LOC_ID": loc}
+        connection.execute(t.document.insert(), [header])
+        shelves = []
+        for number, line in enumerate(sorted(lines, key=lambda one: str(one["item_no"])), 1):
+            quantity = Decimal(str(line["quantity"]))
+            row = {"DOC_ID": doc_id, "LIN_SEQ_NO": number, "LIN_TYP": "S", "ITEM_NO": line["item_no"]}
+            connection.execute(t.line.insert(), [row | {"QTY_SOLD": quantity, "STK_LOC_ID": loc}])
+            shelves.append(self._move(connection, str(line["item_no"]), loc, on_hand=-quantity))
+        return doc_id, shelves
+
+    def tell_sale(self, doc_id: int, shelves: Sequence[Mapping[str, Any]]) -> None:
+        """Note a sale that was committed."""
         for shelf in shelves:
             self.journal.append(SYSTEM, "till", "sale", shelf["item_no"], doc_id=doc_id, **shelf)
-        return doc_id
 
     def receive(self, item_no: str, quantity: Decimal, *, loc: str = "MAIN", kind: str = "receipt") -> None:
         """Put goods on the shelf (a receipt), or correct what stands there (an adjustment, which may be below 0)."""
@@ -145,19 +175,21 @@ class Books:
     def merge(self, gone: str, stays: str) -> None:
         """Merge one customer into another, as Counterpoint's own procedure is said to (counterpoint 2, merge).
 
-        It refuses while either is flagged e-commerce. What becomes of history and unposted adjustments is not known.
+        It refuses while either is flagged e-commerce. What becomes of history and unposted adjustments is not known:
+        see `merge_moves_history`. Open documents go to the survivor in any case.
         """
         with self.engine.begin() as connection:
+            balances.take_turns(connection)
             query = select(t.customer).where(t.customer.c.CUST_NO.in_([gone, stays])).with_for_update()
             rows = {row["CUST_NO"]: row for row in connection.execute(query).mappings()}
             if gone == stays or rows.keys() != {gone, stays}:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Customer {gone} or {stays} not found")
             if any(row["IS_ECOMM_CUST"] == "Y" for row in rows.values()):
                 raise Refused(409, "ERROR_UNKNOWN", "An e-commerce customer cannot be merged")
-            sums = {name: (rows[stays][name] or 0) + (rows[gone][name] or 0) for name in POINTS}
-            for table in (t.document, t.posted_ticket, t.posted_order):
-                moved = update(table).where(table.c.CUST_NO == gone)
-                connection.execute(moved.values(CUST_NO=stays))
+            sums = {name: (rows[stays][name] or 0) + (rows[gone][name] or 0) for name in balances.POINTS}
+            connection.execute(update(t.document).where(t.document.c.CUST_NO == gone).values(CUST_NO=stays))
+            if self.merge_moves_history:
+                balances.give_to_survivor(connection, gone, stays)
             _move_addresses(connection, gone, stays)
             connection.execute(update(t.customer).where(t.customer.c.CUST_NO == stays).values(sums))
             connection.execute(t.customer.delete().where(t.customer.c.CUST_NO == gone))
@@ -174,15 +206,30 @@ class Books:
         self.journal.append(SYSTEM, "staff", "item", given["ITEM_NO"])
 
     def post_document(self, doc_id: int) -> None:
-        """Post a document: its header moves to the history tables."""
+        """Post a document: its header, and a ticket's points, move to the history tables."""
         with self.engine.begin() as connection:
+            balances.take_turns(connection)
             row = connection.execute(select(t.document).where(t.document.c.DOC_ID == doc_id)).mappings().first()
             if row is None:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Document {doc_id} not found")
             target = t.posted_order if row["DOC_TYP"] == "O" else t.posted_ticket
             connection.execute(target.insert(), [dict(row)])
             connection.execute(t.document.delete().where(t.document.c.DOC_ID == doc_id))
+            moved = self._post_points(connection, doc_id, row["CUST_NO"])
         self.journal.append(SYSTEM, "staff", "posting", doc_id)
+        if moved:
+            self.journal.append(SYSTEM, "staff", "points", row["CUST_NO"], what="posted", doc_id=doc_id, **moved)
+
+    def _post_points(self, connection: Connection, doc_id: int, cust_no: str) -> dict[str, int]:
+        """Post a ticket's points; says what moved the balance just now, if something did."""
+        points = balances.post_ticket_points(connection, doc_id)
+        if points is None or not self.points_move_at_posting:
+            return {}
+        earned, redeemed = points
+        balance = balances.move_points(connection, cust_no, earned=earned, redeemed=redeemed)
+        if balance is None:
+            raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Customer {cust_no} not found")
+        return {"points": earned - redeemed, "earned": earned, "redeemed": redeemed, "balance": balance}
 
     def void_document(self, marker: str, *, of_age_s: float = 0.0) -> int:
         """Void the order that carries a marker, with its deposit: it is gone, its goods are free. Gives its DOC_ID.
@@ -197,14 +244,15 @@ class Books:
             if order is None:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"No open order carries {marker}")
             lines = connection.execute(select(t.line).where(t.line.c.DOC_ID == order["DOC_ID"])).mappings()
-            if _released(connection, order["TKT_NO"]):
+            if released(connection, order["TKT_NO"]):
                 raise Refused(409, "ERROR_DOCUMENT_ALREADY_COMPLETED", f"Goods of order {marker} were released")
+            cards = balances.give_back(connection, order["DOC_ID"])  # Before the shelves, as the order itself did.
             for line in sorted(lines, key=lambda one: str(one["ITEM_NO"])):
                 self.commit_stock(connection, line["ITEM_NO"], line["STK_LOC_ID"], -line["QTY_SOLD"])
             numbers = [row["DOC_ID"] for row in found]
-            _give_back(connection, order["DOC_ID"])
             for table in (*PARTS.values(), t.profile, t.contact, t.document):
                 connection.execute(table.delete().where(table.c.DOC_ID.in_(numbers)))
+        self.tell_cards("staff", "returned", cards, doc_id=order["DOC_ID"])
         self.journal.append(SYSTEM, "staff", "void", order["DOC_ID"], marker=marker)
         return int(order["DOC_ID"])
 
@@ -220,8 +268,8 @@ class Books:
             order = connection.execute(mine.where(t.document.c.RS_UTC_DT <= until).with_for_update()).mappings().first()
             if order is None:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"No open order carries {marker}")
-            before = _released(connection, order["TKT_NO"])
-            lines = _still_open(connection, order["DOC_ID"], before)
+            before = released(connection, order["TKT_NO"])
+            lines = still_open(connection, order["DOC_ID"], before)
             if not lines:
                 raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Nothing is left of {marker}")
             if part:
@@ -276,6 +324,12 @@ class Books:
             self.journal.append(SYSTEM, "staff", "return", shelf["item_no"], **said, pieces=int(pieces), **shelf)
         return doc_id
 
+    def tell_cards(self, actor: str, what: str, cards: Sequence[balances.Moved], **more: Any) -> None:
+        """Note what was put on cards, or taken off them, and was committed."""
+        for number, amount, balance in cards:
+            figures = {"cents": balances.cents(amount), "balance": balances.cents(balance)}
+            self.journal.append(SYSTEM, actor, "gift-card", number, what=what, **figures, **more)
+
     def hold(self, marker: str, *, is_held: bool) -> int:
         """Put the order that carries a marker on hold, or let it go on. Gives its DOC_ID."""
         kinds = ("O", "H") if is_held else ("H", "O")
@@ -290,16 +344,14 @@ class Books:
         return int(doc_id)
 
     def state(self) -> dict[str, Any]:
-        """Give what stands in the books: inventory, customers, documents with all their parts."""
+        """Give what stands in the books: inventory, customers, documents with all their parts, points, gift cards."""
         with self.engine.connect() as connection:
             shelves: dict[str, Any] = {}
             for row in connection.execute(select(t.inventory)).mappings():
                 figures = {"on_hand": float(row["QTY_ON_HND"]), "commit": float(row["QTY_COMMIT"])}
                 shelves.setdefault(row["ITEM_NO"], {})[row["LOC_ID"]] = figures
             customers = [plain(row) for row in connection.execute(select(t.customer)).mappings()]
-            cards = {
-                row["GFC_NO"]: float(row["CURR_AMT"]) for row in connection.execute(select(t.gift_card)).mappings()
-            }
+            held = balances.state(connection)
             documents = [
                 {**plain(row), "posted": table is not t.document}
                 for table in (t.document, t.posted_ticket, t.posted_order)
@@ -308,51 +360,7 @@ class Books:
             parts = {name: children(connection, table) for name, table in PARTS.items()}
             for one in documents:
                 one.update({name: found.get(one["DOC_ID"], []) for name, found in parts.items()})
-        return {"inventory": shelves, "customers": customers, "documents": documents, "gift_cards": cards}
-
-
-POINTS = ("LOY_PTS_BAL", "TOT_LOY_PTS_EARND", "TOT_LOY_PTS_RDM", "TOT_LOY_PTS_ADJ")
-PARTS: dict[str, Table] = {
-    "lines": t.line,
-    "payments": t.payment,
-    "misc": t.misc,
-    "taxes": t.tax,
-    "totals": t.totals,
-    "notes": t.document_note,
-}
-
-
-def _give_back(connection: Connection, doc_id: int) -> None:
-    """Give what gift cards paid for a document back to them."""
-    paid = select(t.payment.c.CARD_NO, t.payment.c.AMT).where(
-        t.payment.c.DOC_ID == doc_id, t.payment.c.CARD_NO.isnot(None)
-    )
-    for row in connection.execute(paid).all():
-        mine = update(t.gift_card).where(t.gift_card.c.GFC_NO == row.CARD_NO)
-        connection.execute(mine.values(CURR_AMT=t.gift_card.c.CURR_AMT + row.AMT))
-
-
-def _released(connection: Connection, ticket_no: str) -> list[int]:
-    """Give the tickets that released parts of an order, by its number."""
-    tickets: list[int] = []
-    for table in (t.document, t.posted_ticket):
-        mine = table.c.TKT_NO.startswith(f"{ticket_no}-", autoescape=True)
-        tickets += connection.execute(select(table.c.DOC_ID).where(mine)).scalars().all()
-    return tickets
-
-
-def _still_open(connection: Connection, doc_id: int, tickets: Sequence[int]) -> list[dict[str, Any]]:
-    """Give an order's lines with what is still to be released of each."""
-    gone: dict[str, Decimal] = {}
-    for row in connection.execute(select(t.line).where(t.line.c.DOC_ID.in_(tickets))).mappings():
-        gone[row["ITEM_NO"]] = gone.get(row["ITEM_NO"], Decimal(0)) + row["QTY_SOLD"]
-    found = []
-    for row in connection.execute(select(t.line).where(t.line.c.DOC_ID == doc_id)).mappings():
-        taken = min(row["QTY_SOLD"], gone.get(row["ITEM_NO"], Decimal(0)))
-        gone[row["ITEM_NO"]] = gone.get(row["ITEM_NO"], Decimal(0)) - taken
-        if row["QTY_SOLD"] > taken:
-            found.append(dict(row) | {"QTY_SOLD": row["QTY_SOLD"] - taken})
-    return sorted(found, key=lambda one: int(one["LIN_SEQ_NO"]))
+        return {"inventory": shelves, "customers": customers, "documents": documents, **held}
 
 
 def _move_addresses(connection: Connection, gone: str, stays: str) -> None:
@@ -367,43 +375,6 @@ def _move_addresses(connection: Connection, gone: str, stays: str) -> None:
         taken.add(new)
         one = update(t.address).where(owner == gone, number == old)
         connection.execute(one.values(CUST_NO=stays, SHIP_ADRS_ID=new))
-
-
-def children(connection: Connection, table: Table) -> dict[int, list[dict[str, Any]]]:
-    """Give a child table's rows by document."""
-    found: dict[int, list[dict[str, Any]]] = {}
-    for row in connection.execute(select(table).order_by(*table.primary_key)).mappings():
-        found.setdefault(row["DOC_ID"], []).append(plain(row))
-    return found
-
-
-def plain(row: RowMapping) -> dict[str, Any]:
-    """Give a row as JSON can hold it: decimals as numbers, times as text, change columns left out."""
-    return {
-        name: float(value)
-        if isinstance(value, Decimal)
-        else value.isoformat()
-        if hasattr(value, "isoformat")
-        else value
-        for name, value in row.items()
-        if name not in {"ROW_TS", "RS_UTC_DT", "LST_MAINT_DT", "LST_MAINT_USR_ID"}
-    }
-
-
-def next_number(connection: Connection, sequence: str) -> int:
-    """Draw the next number of a sequence."""
-    number: int = connection.execute(select(func.nextval(sequence))).scalar_one()
-    return number
-
-
-def known_columns(table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what the table has; texts are cut to their column, as Counterpoint's own screens do."""
-    kept = {}
-    for name, value in given.items():
-        if name in table.c and name not in {"ROW_TS", "RS_UTC_DT", "LST_MAINT_DT"}:
-            length = getattr(table.c[name].type, "length", None)
-            kept[name] = value[:length] if length and isinstance(value, str) else value
-    return kept
 
 
 def _full_name(row: Mapping[str, Any]) -> str:

@@ -1,17 +1,20 @@
 """POST and GET /Document as NCR's REST server does them (docs/facts/counterpoint.md 8).
 
 A paid order makes two documents, a ticket that holds the deposit and the order; a price counts only with
-USR_ENTD_PRC "Y"; nothing is looked up by our marker, and nothing keeps a second one out.
+USR_ENTD_PRC "Y"; nothing is looked up by our marker, and nothing keeps a second one out. A ticket's PS_DOC_GFC makes
+gift cards: not verified, no full example is public (counterpoint.md 9).
 """
 
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
+from sandbox.counterpoint import balances, cards
 from sandbox.counterpoint import tables as t
-from sandbox.counterpoint.books import PARTS, SYSTEM, Books, Refused, known_columns, next_number, plain
+from sandbox.counterpoint.books import SYSTEM, Books, Refused
+from sandbox.counterpoint.rows import PARTS, known_columns, next_number, plain
 
 CENT = Decimal("0.01")
 HANDED_OVER = {"S": 1, "R": -1}  # Lines whose goods change hands at once (counterpoint.md 7).
@@ -23,11 +26,15 @@ def place(books: Books, payload: Mapping[str, Any]) -> list[dict[str, Any]]:
     header = payload.get("PS_DOC_HDR")
     if not isinstance(header, Mapping):
         raise Refused(400, "ERROR_MISSING_REQUIRED_DATA", "PS_DOC_HDR is missing")
-    missing = [name for name in REQUIRED if not header.get(name)] + ([] if header.get("PS_DOC_LIN") else ["PS_DOC_LIN"])
+    missing = [name for name in REQUIRED if not header.get(name)]
+    has_content = header.get("PS_DOC_LIN") or (header.get("PS_DOC_GFC") and books.tickets_make_cards)
+    missing += [] if has_content else ["PS_DOC_LIN"]
     if missing:
         raise Refused(400, "ERROR_MISSING_REQUIRED_DATA", f"Missing: {', '.join(missing)}")
     with books.engine.begin() as connection:
-        made = _place(books, connection, header, payload.get("PS_TAX") or {})
+        made, paid, sold = _place(books, connection, header, payload.get("PS_TAX") or {})
+    books.tell_cards("api", "redeemed", paid, doc_id=made[-1]["DOC_ID"])
+    books.tell_cards("api", "issued", sold, doc_id=made[-1]["DOC_ID"])
     for one in made:
         books.journal.append(SYSTEM, "api", "document", one["DOC_ID"], **one)
     return made
@@ -35,10 +42,12 @@ def place(books: Books, payload: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _place(
     books: Books, connection: Connection, header: Mapping[str, Any], taxes: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], list[balances.Moved], list[balances.Moved]]:
+    """Give the documents made, the cards that paid, and the cards that were sold."""
     location = _check(connection, header)
     part = "O" if header["DOC_TYP"] == "O" else "S"
-    lines = [_line(connection, number, line, location) for number, line in enumerate(header["PS_DOC_LIN"], 1)]
+    lines = [_line(connection, number, line, location) for number, line in enumerate(header.get("PS_DOC_LIN") or [], 1)]
+    bought = _bought_cards(books, header)
     misc = [one | {"TOT_TYP": part} for one in header.get("PS_DOC_HDR_MISC_CHRG", [])]
     tax = Decimal(str(taxes.get("ORD_TAX_AMT" if part == "O" else "SAL_TAX_AMT") or 0))
     if tax != sum((Decimal(str(one["TAX_AMT"])) for one in header.get("PS_DOC_TAX", [])), Decimal(0)):
@@ -48,18 +57,22 @@ def _place(
     payments = list(header.get("PS_DOC_PMT", []))
     deposits = [one for one in payments if one.get("FINAL_PMT") == "N" and Decimal(str(one.get("AMT") or 0)) > 0]
     paid = sum((Decimal(str(one["AMT"])) for one in deposits), Decimal(0))
-    _redeem(connection, deposits)
     made = []
     if part == "O" and deposits:
         deposit = _header(connection, {**header, "DOC_TYP": "T"}, location, lines=0)
         _children(connection, deposit, {"payments": deposits})
         made.append(_said(deposit, header, "T", paid, 0))
     doc_id = _header(connection, header, location, lines=len(lines))
-    due = sub + tax + charges
+    payers = _redeem(connection, deposits, doc_id)
+    sold = [cards.issue_in(connection, **one, cust_no=header["CUST_NO"], doc_id=doc_id) for one in bought]
+    on_cards = sum((one["amount"] for one in bought), Decimal(0))
+    due = sub + tax + charges + on_cards
     total = {"TOT_TYP": part, "SUB_TOT": sub, "TAX_AMT": tax, "NORM_TAX_AMT": tax, "TOT_MISC": charges}
-    total |= {"TOT": due, "TOT_TND": paid, "AMT_DUE": due - paid}
+    total |= {"TOT_GFC_AMT": on_cards, "TOT": due, "TOT_TND": paid, "AMT_DUE": due - paid}
     parts = {"lines": lines, "misc": misc, "totals": [total], "taxes": header.get("PS_DOC_TAX", [])}
     parts |= {"notes": header.get("PS_DOC_NOTE", []), "payments": payments}
+    codes = zip(bought, sold, strict=True)
+    parts["cards"] = [{"GFC_COD": one["code"], "GFC_NO": made_one[0], "AMT": made_one[1]} for one, made_one in codes]
     _children(connection, doc_id, parts)
     profile = known_columns(t.profile, header.get("PS_DOC_HDR_PROF") or {})
     connection.execute(t.profile.insert(), [profile | {"DOC_ID": doc_id}])
@@ -70,20 +83,34 @@ def _place(
     for line in sorted(lines, key=lambda one: str(one["ITEM_NO"])):
         _move_stock(books, connection, line)
     made.append(_said(doc_id, header, header["DOC_TYP"], due, len(lines)))
-    return made
+    return made, payers, sold
 
 
-def _redeem(connection: Connection, payments: Sequence[Mapping[str, Any]]) -> None:
+def _bought_cards(books: Books, header: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the gift cards that a ticket sells. An order cannot hold any (counterpoint.md 6)."""
+    given = (header.get("PS_DOC_GFC") or []) if books.tickets_make_cards else []
+    if given and header["DOC_TYP"] != "T":
+        raise Refused(400, "ERROR_INVALID_LIN_TYP", "Gift cards are sold on a ticket")
+    return [
+        {"code": str(one["GFC_COD"]), "number": str(one.get("GFC_NO") or ""), "amount": Decimal(str(one["AMT"]))}
+        for one in given
+    ]
+
+
+def _redeem(connection: Connection, payments: Sequence[Mapping[str, Any]], doc_id: int) -> list[balances.Moved]:
     """Lower the gift cards that pay; one that is not there, or holds too little, refuses the document."""
     rows = connection.execute(select(t.pay_code.c.PAY_COD, t.pay_code.c.PAY_TYP))
     codes = {row.PAY_COD: row.PAY_TYP for row in rows}
+    moved = []
     for one in payments:
         if codes.get(one["PAY_COD"]) == "G":
-            amount, card = Decimal(str(one["AMT"])), t.gift_card.c
-            mine = (card.GFC_NO == str(one.get("CARD_NO") or "")) & (card.IS_VOID == "N") & (card.CURR_AMT >= amount)
-            lowered = update(t.gift_card).where(mine).values(CURR_AMT=card.CURR_AMT - amount).returning(card.GFC_NO)
-            if connection.execute(lowered).first() is None:
+            amount, number = Decimal(str(one["AMT"])), str(one.get("CARD_NO") or "")
+            able = balances.can_pay(amount)
+            balance = balances.move_card(connection, number, -amount, "R", *able, doc_id=doc_id)
+            if balance is None:
                 raise Refused(400, "ERROR_INVALID_GIFTCARD_PAYMENT", f"Gift card {one.get('CARD_NO')}: no such balance")
+            moved.append((number, -amount, balance))
+    return moved
 
 
 def _move_stock(books: Books, connection: Connection, line: Mapping[str, Any]) -> None:
@@ -163,7 +190,7 @@ def get(books: Books, doc_id: int) -> dict[str, Any]:
         if row is None:
             raise Refused(404, "ERROR_RECORD_NOT_FOUND", f"Document {doc_id} not found")
         names = {"lines": "PS_DOC_LIN", "payments": "PS_DOC_PMT", "misc": "PS_DOC_HDR_MISC_CHRG"}
-        names |= {"taxes": "PS_DOC_TAX", "totals": "PS_DOC_HDR_TOT", "notes": "PS_DOC_NOTE"}
+        names |= {"taxes": "PS_DOC_TAX", "totals": "PS_DOC_HDR_TOT", "notes": "PS_DOC_NOTE", "cards": "PS_DOC_GFC"}
         parts = {
             names[name]: [
                 plain(one)

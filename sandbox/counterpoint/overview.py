@@ -5,12 +5,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, func, select
 
 from sandbox.counterpoint import tables as t
-from sandbox.counterpoint.books import plain
+from sandbox.counterpoint.rows import plain
 
 SHELVES_MAX = 20  # What a person looks at; the search box finds the others.
 DOCUMENTS_MAX = 12
 CHOICES_MAX = 200  # Of the list that a form offers while somebody types.
 CUSTOMERS_MAX = 12
+UNPOSTED_MAX = 12  # The oldest ones: they wait for somebody.
+CARDS_MAX = 12
 
 
 def overview(engine: Engine, wanted: str) -> dict[str, Any]:
@@ -20,6 +22,8 @@ def overview(engine: Engine, wanted: str) -> dict[str, Any]:
             "shelves": _shelves(connection, wanted),
             "documents": _documents(connection),
             "customers": _customers(connection),
+            "unposted": _unposted(connection),
+            "cards": _cards(connection),
             "items": _items(connection),
             "locations": list(connection.scalars(select(t.location.c.LOC_ID).order_by(t.location.c.LOC_ID))),
             "counts": _counts(connection),
@@ -57,8 +61,21 @@ def _last(connection: Connection, table: Table) -> list[dict[str, Any]]:
 
 def _customers(connection: Connection) -> list[dict[str, Any]]:
     """Give the customers that were changed last, the newest first."""
-    columns = [t.customer.c[name] for name in ("CUST_NO", "NAM", "EMAIL_ADRS_1", "IS_ECOMM_CUST")]
+    columns = [t.customer.c[name] for name in ("CUST_NO", "NAM", "EMAIL_ADRS_1", "IS_ECOMM_CUST", "LOY_PTS_BAL")]
     return _plain(connection, select(*columns).order_by(t.customer.c.ROW_TS.desc()).limit(CUSTOMERS_MAX))
+
+
+def _unposted(connection: Connection) -> list[dict[str, Any]]:
+    """Give the adjustments of points that nobody has posted yet, the oldest first."""
+    row = t.point_adjustment.c
+    columns = (row.SEQ_NO, row.CUST_NO, row.NO_OF_PTS, func.coalesce(row.DOC_NO, row.REF).label("tag"))
+    return _plain(connection, select(*columns).order_by(row.SEQ_NO).limit(UNPOSTED_MAX))
+
+
+def _cards(connection: Connection) -> list[dict[str, Any]]:
+    """Give the gift cards that were changed last, the newest first."""
+    columns = [t.gift_card.c[name] for name in ("GFC_NO", "GFC_COD", "CURR_AMT", "IS_VOID")]
+    return _plain(connection, select(*columns).order_by(t.gift_card.c.ROW_TS.desc()).limit(CARDS_MAX))
 
 
 def _items(connection: Connection) -> list[dict[str, Any]]:

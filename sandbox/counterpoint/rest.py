@@ -17,7 +17,8 @@ from starlette.routing import Route
 
 from sandbox.counterpoint import documents
 from sandbox.counterpoint import tables as t
-from sandbox.counterpoint.books import Books, Refused, known_columns, plain
+from sandbox.counterpoint.books import Books, Refused
+from sandbox.counterpoint.rows import known_columns, plain
 
 Answer = tuple[int, dict[str, Any]]
 Work = Callable[[Books, Request, Any], Answer]

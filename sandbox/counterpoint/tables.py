@@ -29,7 +29,15 @@ FLAG = String(1)
 
 def _table(name: str, keys: dict[str, Kind], columns: dict[str, Kind]) -> Table:
     """Make a table with Counterpoint's change columns behind its own."""
-    own = [Column(key, kind, primary_key=True) for key, kind in keys.items()]
+    return _with_columns(name, [Column(key, kind, primary_key=True) for key, kind in keys.items()], columns)
+
+
+def _numbered(name: str, key: str, columns: dict[str, Kind]) -> Table:
+    """Make such a table whose key the database counts up."""
+    return _with_columns(name, [Column(key, BigInteger(), Identity(), primary_key=True)], columns)
+
+
+def _with_columns(name: str, own: list[Column[Any]], columns: dict[str, Kind]) -> Table:
     own += [Column(column, kind) for column, kind in columns.items()]
     change: dict[str, Kind] = {"LST_MAINT_DT": DateTime(), "LST_MAINT_USR_ID": String(10)}
     change |= {"RS_UTC_DT": DateTime(), "ROW_TS": BigInteger()}
@@ -100,7 +108,10 @@ profile = _table("PS_DOC_HDR_PROF", {"DOC_ID": BigInteger()}, _texts(30, "PROF_A
 totals = _table(
     "PS_DOC_HDR_TOT",
     {"DOC_ID": BigInteger(), "TOT_TYP": FLAG},
-    {name: MONEY for name in ("SUB_TOT", "TAX_AMT", "NORM_TAX_AMT", "TOT_MISC", "TOT", "TOT_TND", "AMT_DUE")},
+    {
+        name: MONEY
+        for name in ("SUB_TOT", "TAX_AMT", "NORM_TAX_AMT", "TOT_MISC", "TOT_GFC_AMT", "TOT", "TOT_TND", "AMT_DUE")
+    },
 )
 line = _table(
     "PS_DOC_LIN",
@@ -135,7 +146,49 @@ document_note = _table(
 gift_card = _table(
     "SY_GFC",
     {"GFC_NO": String(20)},
-    {"GFC_COD": String(10), "ORIG_AMT": MONEY, "CURR_AMT": MONEY, "IS_VOID": FLAG, "ORIG_DAT": DateTime()},
+    {
+        "DESCR": String(50),
+        "GFC_COD": String(10),
+        "ORIG_AMT": MONEY,
+        "CURR_AMT": MONEY,  # The sum of the card's activity, always.
+        **{name: FLAG for name in ("IS_VOID", "NO_EXP_DAT")},
+        **{name: DateTime() for name in ("ORIG_DAT", "EXP_DAT", "LST_ACTIV_DAT")},
+        "ORIG_DOC_ID": BigInteger(),
+        "ORIG_CUST_NO": String(15),
+    },
+)
+gift_card_code = _table("SY_GFC_COD", {"GFC_COD": String(10)}, {"DESCR": String(30), "CREATE_AS_STC": FLAG})
+
+# No public source names the table of unposted point adjustments or its columns, the history's EVENT_NO, BAT_ID, DOC_NO
+# and REF, the table behind the posted tickets' points, or a REF in SY_GFC_ACTIV: they are the sandbox's own assumption
+# (what is known: docs/facts/counterpoint.md 3 and 6).
+card_activity = _table(
+    "SY_GFC_ACTIV",
+    {"GFC_NO": String(20), "SEQ_NO": Integer()},
+    {
+        "DAT": DateTime(),
+        "DOC_ID": BigInteger(),
+        "ACTIV_TYP": FLAG,  # I: issued, and put on again; R: redeemed, and given back.
+        "AMT": MONEY,  # Below 0 takes money off the card.
+        "REF": String(50),
+    },
+)
+ADJUSTMENT: dict[str, Kind] = {
+    "BAT_ID": String(10),
+    **_texts(15, "CUST_NO", "DOC_NO"),
+    "TRX_DAT": DateTime(),
+    "NO_OF_PTS": Integer(),
+    "REF": String(50),
+}
+point_adjustment = _numbered("AR_LOY_PT_ADJ", "SEQ_NO", ADJUSTMENT)
+posted_adjustment = _numbered("AR_LOY_PT_ADJ_HIST", "EVENT_NO", ADJUSTMENT)
+TICKET_POINTS: dict[str, Kind] = {name: Integer() for name in ("LOY_PTS_EARND_NET", "LOY_PTS_RDM", "LOY_PTS_BAL")}
+ticket_points = _table("PS_DOC_HDR_LOY_PGM", {"DOC_ID": BigInteger()}, TICKET_POINTS)
+posted_ticket_points = _table("PS_TKT_HIST_LOY_PGM", {"DOC_ID": BigInteger()}, TICKET_POINTS)
+document_card = _table(
+    "PS_DOC_GFC",
+    {"DOC_ID": BigInteger(), "GFC_SEQ_NO": Integer()},
+    {"GFC_COD": String(10), "GFC_NO": String(20), "AMT": MONEY},
 )
 package = _table("PS_DOC_PKG_TRK_NO", {"DOC_ID": BigInteger(), "SEQ_NO": Integer()}, {"PKG_TRK_NO": String(40)})
 contact = _table(
@@ -178,6 +231,25 @@ claim = Table(
 
 TRACKED = (customer, item, inventory, document)
 
+# What is searched by. A card's activity is found by the table's key, which begins with GFC_NO.
+SEARCHED = {
+    "AR_CUST": ('lower("EMAIL_ADRS_1")',),
+    "PS_DOC_HDR": ('"CUST_PO_NO"',),
+    "AR_LOY_PT_ADJ": ('"DOC_NO"', '"REF"', '"CUST_NO"'),
+    "AR_LOY_PT_ADJ_HIST": ('"DOC_NO"', '"REF"', '"CUST_NO"', '"ROW_TS"'),
+    "PS_TKT_HIST": ('"CUST_NO"',),
+    "PS_TKT_HIST_LOY_PGM": ('"ROW_TS"',),
+    "SY_GFC": ('"ROW_TS"',),
+    "SY_GFC_ACTIV": ('"REF"', '"ROW_TS"'),
+}
+
+# Posted tickets with points. Counterpoint's own view shows all posted tickets and more columns.
+VIEW = """
+CREATE VIEW "VI_PS_TKT_HIST" AS
+SELECT header."DOC_ID", header."CUST_NO", points."LOY_PTS_EARND_NET", points."LOY_PTS_RDM", points."ROW_TS"
+FROM "PS_TKT_HIST" AS header JOIN "PS_TKT_HIST_LOY_PGM" AS points ON points."DOC_ID" = header."DOC_ID"
+"""
+
 # The trigger in the till's transaction: one insert, and housekeeping columns alone are no change (counterpoint 1).
 TRIGGERS = """
 CREATE SEQUENCE IF NOT EXISTS row_ts;
@@ -216,8 +288,11 @@ def create(engine: Engine) -> None:
             connection.exec_driver_sql(_trigger(table.name, "AFTER INSERT OR UPDATE OR DELETE", f"note_change({keys})"))
         connection.exec_driver_sql("CREATE SEQUENCE IF NOT EXISTS doc_id START 100001")
         connection.exec_driver_sql("CREATE SEQUENCE IF NOT EXISTS ticket_no START 5001")
-        connection.exec_driver_sql('CREATE INDEX ON "AR_CUST" (lower("EMAIL_ADRS_1"))')
-        connection.exec_driver_sql('CREATE INDEX ON "PS_DOC_HDR" ("CUST_PO_NO")')
+        connection.exec_driver_sql("CREATE SEQUENCE IF NOT EXISTS card_no START 900001")
+        for name, columns in SEARCHED.items():
+            for column in columns:
+                connection.exec_driver_sql(f'CREATE INDEX ON "{name}" ({column})')
+        connection.exec_driver_sql(VIEW)
         _fill(connection)
 
 
@@ -239,3 +314,8 @@ def _fill(connection: Connection) -> None:
     execute(station.insert(), [{"STR_ID": no, "STA_ID": "1", "DESCR": what} for no, what in stores])
     codes = [("CASH", "Cash", "B"), ("CARD", "Card", "E"), ("COD", "On delivery", "B"), ("GIFT", "Gift card", "G")]
     execute(pay_code.insert(), [{"PAY_COD": code, "DESCR": what, "PAY_TYP": kind} for code, what, kind in codes])
+    cards = [("GC", "Gift card", "N"), ("STC", "Store credit", "Y")]
+    execute(
+        gift_card_code.insert(),
+        [{"GFC_COD": code, "DESCR": what, "CREATE_AS_STC": is_stc} for code, what, is_stc in cards],
+    )

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from sandbox import control
 from sandbox.control import done, page, values
 from sandbox.faults import CONTROL, App, FaultyHttp
-from sandbox.woocommerce import checkout, coupons, customers, orders, products, rest
+from sandbox.woocommerce import checkout, coupons, customers, orders, products, rest, wallets
 from sandbox.woocommerce.store import ADMINISTRATOR, Refused, Row, Store
 
 PAGE_ROWS = 15  # What a person looks at.
@@ -81,6 +81,10 @@ def _people(store: Store) -> list[Route]:
         route("DELETE", "customers/{id:int}", 200, _delete_customer),
         route("POST", "products/{sku:path}", 200, _edit_product),
         route("DELETE", "products/{sku:path}", 200, _delete_product),
+        route("POST", "points", 200, lambda store, _, given: wallets.earn_or_spend(store, given)),
+        route("POST", "gift-cards/buy", 201, lambda store, _, given: wallets.buy(store, given)),
+        route("POST", "gift-cards/redeem", 200, lambda store, _, given: wallets.redeem(store, given)),
+        route("POST", "companion/hook", 200, lambda store, _, given: wallets.set_hook(store, given)),
         route("POST", "load", 200, _load),
         Route(CONTROL + "state", state, methods=["GET"]),
         Route(CONTROL, show, methods=["GET"]),
@@ -158,10 +162,20 @@ def _state(store: Store) -> bytes:
                 "customers": [rest.show("customers", one) for one in people],
                 "orders": [rest.show("orders", one) for one in store.tables["orders"].values()],
                 "notes": {one["id"]: one["_notes"] for one in store.tables["orders"].values()},
+                "points": store.kept.points.balances,
+                "gift_cards": _cards(store),
                 "mails": store.mails,
                 "hooks": [rest.show("webhooks", one) for one in store.tables["webhooks"].values()],
             }
         )
+
+
+def _cards(store: Store) -> dict[str, Row]:
+    balances = store.kept.card_moves.balances
+    return {
+        number: {"balance": balances.get(number, 0), "is_void": one.is_void, "expires": one.expires}
+        for number, one in store.kept.cards.items()
+    }
 
 
 def _page(store: Store) -> Response:
@@ -169,11 +183,14 @@ def _page(store: Store) -> Response:
     with store.lock:
         numbers = list(store.products_by_sku.values())[:PAGE_ROWS]
         people = [one for one in list(store.tables["customers"].values())[: PAGE_ROWS + 1] if one["role"] == "customer"]
+        points = list(store.kept.points.balances.items())[-PAGE_ROWS:][::-1]
         return page(
             "woocommerce.html",
             store=store,
             products=[store.tables["products"][number] for number in numbers],
             people=people,
+            points=[(store.tables["customers"].get(user), balance) for user, balance in points],
+            cards=list(_cards(store).items())[-PAGE_ROWS:][::-1],
             orders=list(store.tables["orders"].values())[-PAGE_ROWS:][::-1],
             faults=msgspec.to_builtins(store.switches.now),
             tail=[one for one in store.journal.entries() if one.system == store.id][-PAGE_ROWS:][::-1],

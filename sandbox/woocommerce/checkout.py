@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from sandbox.woocommerce import coupons, customers, orders, products, totals
+from sandbox.woocommerce import coupons, customers, orders, products, totals, wallets
 from sandbox.woocommerce.store import Refused, Row, Store, invalid
 
 TAX = "US-TAX-1"  # The one of an order that names none.
@@ -16,13 +16,15 @@ def place(store: Store, given: Mapping[str, Any]) -> Row:
     """Place an order. What must be refused is refused before anything changes.
 
     Raises:
-        Refused: 409 `out_of_stock`; 400 for an unknown product, coupon, account or status.
+        Refused: 409 `out_of_stock`, or for a gift card that is void or expired; 400 for an unknown product, coupon,
+            account or status.
     """
     status = str(given.get("status") or "processing")
     if status not in STATUSES:
         raise invalid("status", f"status is not one of {', '.join(STATUSES)}.", "rest_not_in_enum")
     _check_stock(store, given["lines"])
     coupon = _coupon(store, str(given.get("coupon") or ""))
+    cards = wallets.payable(store, given)
     lines = [_line(store, one) for one in given["lines"]]
     shipping = Decimal(int(given.get("shipping_cents") or 0)) / 100
     taxes = {TAX: given.get("tax_percent") or 0} | (given.get("taxes") or {})
@@ -44,16 +46,13 @@ def place(store: Store, given: Mapping[str, Any]) -> Row:
             "payment_method": method,
             "currency": given.get("currency"),
         },
-        gift_cards=given.get("gift_cards") or _one_card(given),
+        gift_cards=cards,
         tamper=given.get("tamper") or {},
         journal={"person": given.get("person"), "expect": given.get("expect"), "guest": account == 0},
     )
-    return orders.enter(store, entry)
-
-
-def _one_card(given: Mapping[str, Any]) -> list[Row]:
-    """Give the card that a visitor of the page typed in; it pays as much of the order as it can."""
-    return [{"code": str(given["gift_card"]), "cents": 5000}] if given.get("gift_card") else []
+    placed = orders.enter(store, entry)
+    wallets.pay(store, placed)
+    return placed
 
 
 def _check_stock(store: Store, lines: list[Mapping[str, Any]]) -> None:

@@ -21,6 +21,8 @@ TIMEOUT_S = 5.0  # The real one's is not verified (W-105).
 REORDER_S = 0.25  # How long every other delivery waits when they are to come out of order.
 Pending = tuple[int, str, int]  # The hook's id, the event, the record's id.
 PING = "ping"
+PLUGIN = 0  # The companion plugin's own hook, which is no web hook of WooCommerce: its id in what is pending.
+PLUGIN_HEADERS = ("Content-Type", "X-WC-Webhook-Topic", "X-WC-Webhook-Signature")  # All that it promises.
 
 
 def create(store: Store, given: Mapping[str, Any]) -> Row:
@@ -89,7 +91,7 @@ class Delivery:
         self._session = requests.Session()
         self._session.trust_env = False  # No proxy between a sandbox and its receiver.
         self._session.headers = {"User-Agent": _agent(store), "Connection": "close"}
-        store.changed = self.note
+        store.tell = self.note
 
     def start(self) -> None:
         """Deliver from now on."""
@@ -105,6 +107,8 @@ class Delivery:
         """Remember which hooks are to be told. The caller holds the store's lock."""
         if resource == "webhook":
             return self._add([(number, PING, number)])
+        if resource.startswith("counterflow_"):
+            return self._add([(PLUGIN, resource, number)] if self._store.kept.hook else [])
         hooks = [one for one in self._store.tables["webhooks"].values() if one["topic"] == f"{resource}.{event}"]
         return self._add([(hook["id"], event, number) for hook in hooks if hook["status"] == "active"])
 
@@ -138,7 +142,7 @@ class Delivery:
 
     def _tell(self, hook_id: int, event: str, number: int) -> None:
         with self._store.lock:
-            hook = self._store.tables["webhooks"].get(hook_id)
+            hook = self._own(event) if hook_id == PLUGIN else self._store.tables["webhooks"].get(hook_id)
             if hook is None or hook["status"] != "active":
                 return None
             if event == PING:
@@ -151,8 +155,14 @@ class Delivery:
             self._send(hook, body)
         return None
 
+    def _own(self, resource: str) -> Row | None:
+        """Give the plugin's hook as if it were one of WooCommerce; it counts no failures. None: it is not set."""
+        hook = self._store.kept.hook
+        topic = {"topic": f"{resource}.changed", "resource": resource, "event": "changed"}
+        return None if hook is None else {"id": PLUGIN, "status": "active", "_failures": 0, **topic, **hook}
+
     def _body(self, resource: str, event: str, number: int) -> bytes:
-        row = self._store.tables[f"{resource}s"].get(number)
+        row = self._store.tables.get(f"{resource}s", {}).get(number)  # The plugin tells only ids.
         if row is None or event == "deleted":
             return json.dumps({"id": number}).encode()  # W-101
         return json.dumps(self._show(f"{resource}s", row)).encode()
@@ -193,7 +203,7 @@ def _headers(store: Store, hook: Row, body: bytes) -> dict[str, str]:
     """Give a delivery's headers (W-94). Two deliveries of one second share their id."""
     digest = hmac.new(hook["_secret"].encode(), body, hashlib.sha256).digest()
     second = f"{hook['id']}{int(time.time())}".encode()
-    return {
+    headers = {
         "Content-Type": "application/json",
         "X-WC-Webhook-Source": f"{store.url}/",
         "X-WC-Webhook-Topic": hook["topic"],
@@ -203,3 +213,4 @@ def _headers(store: Store, hook: Row, body: bytes) -> dict[str, str]:
         "X-WC-Webhook-ID": str(hook["id"]),
         "X-WC-Webhook-Delivery-ID": hashlib.md5(second, usedforsecurity=False).hexdigest(),
     }
+    return headers if hook["id"] != PLUGIN else {name: headers[name] for name in PLUGIN_HEADERS}

@@ -11,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.woocommerce import coupons, customers, hooks, lists, orders, products, signing
+from sandbox.woocommerce import companion, coupons, customers, hooks, lists, orders, products, signing
 from sandbox.woocommerce.parameters import clean
-from sandbox.woocommerce.store import KINDS, Refused, Row, Store, invalid, missing
+from sandbox.woocommerce.store import KINDS, Refused, Row, Store, invalid, missing, no_route
 
 BATCH_MAX = 100
+NOBODY = "woocommerce_rest_cannot_view"  # WooCommerce's own word for a caller without a user (W-5).
 VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 CREATE: dict[str, Callable[[Store, Mapping[str, Any]], Row]] = {
     "customers": customers.create,
@@ -70,7 +71,7 @@ def routes(store: Store) -> list[Route]:
 
     async def serve(request: Request) -> Response:
         try:
-            signing.check(store, request)
+            _sign_in(store, request)
             asked = await _asked(request)
             return await run_in_threadpool(_serve, store, asked, f"{request.url.scheme}://{request.url.netloc}")
         except Refused as error:
@@ -79,9 +80,20 @@ def routes(store: Store) -> list[Route]:
     async def index(request: Request) -> Response:
         base = f"{request.url.scheme}://{request.url.netloc}"
         facts = {"name": store.id, "description": "", "url": base, "home": base, "gmt_offset": "-5"}
-        return JSONResponse(facts | {"namespaces": ["oembed/1.0", "wc/v3", "wp/v2"]})
+        own = [companion.NAMESPACE] if store.has_companion else []
+        return JSONResponse(facts | {"namespaces": ["oembed/1.0", *own, "wc/v3", "wp/v2"]})
 
     return [Route("/wp-json/", index), Route("/wp-json/{path:path}", serve, methods=VERBS)]
+
+
+def _sign_in(store: Store, request: Request) -> None:
+    """Let a known caller pass. Raises Refused as the route's owner does."""
+    try:
+        signing.check(store, request)
+    except Refused as error:
+        if error.code == NOBODY and companion.is_ours(request.path_params["path"]):
+            raise companion.unknown_caller(store) from error
+        raise
 
 
 async def _asked(request: Request) -> Asked:
@@ -114,8 +126,10 @@ def _serve(store: Store, asked: Asked, url: str) -> Response:
 
 
 def _answer(store: Store, asked: Asked) -> Answer:
+    if asked.parts[:2] == companion.NAMESPACE.split("/"):
+        return Answer(companion.answer(store, asked.verb, asked.parts[2:], asked.query, asked.body))
     if asked.parts[:2] != ["wc", "v3"]:
-        raise _no_route()
+        raise no_route()
     match asked.verb, asked.parts[2:]:
         case "GET", ["system_status"]:
             return Answer(_system_status(store))
@@ -128,11 +142,7 @@ def _answer(store: Store, asked: Asked) -> Answer:
         case verb, ["orders", number, child] if number.isdigit():
             return _child(store, int(number), (verb, child), asked)
         case _:
-            raise _no_route()
-
-
-def _no_route() -> Refused:
-    return Refused(404, "rest_no_route", "No route was found matching the URL and request method.")  # W-8
+            raise no_route()
 
 
 def _system_status(store: Store) -> dict[str, Any]:
@@ -161,7 +171,7 @@ def _table(store: Store, table: str, verb: str, asked: Asked) -> Answer:
         return Answer([_linked(store, table, row) for row in rows], 200, headers)
     if verb == "POST":
         return Answer(_linked(store, table, CREATE[table](store, clean(table, asked.body))), 201)
-    raise _no_route()
+    raise no_route()
 
 
 def _one(store: Store, at: tuple[str, int], verb: str, asked: Asked) -> Answer:
@@ -197,7 +207,7 @@ def _child(store: Store, number: int, what: tuple[str, str], asked: Asked) -> An
         case "POST", "refunds":
             return Answer(orders.refund(store, number, clean("refunds", asked.body)), 201)
         case _:
-            raise _no_route()
+            raise no_route()
 
 
 def _batch(store: Store, table: str, body: Any) -> dict[str, list[Row]]:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from sandbox.faults import Switches
 from sandbox.journal import Journal
+from sandbox.woocommerce.ledger import Kept
 
 Row = dict[str, Any]
 ADMINISTRATOR = "admin@example.com"  # The shop's owner has an account too (W-33), and gets the shop's mails.
@@ -49,6 +50,11 @@ def missing(name: str) -> Refused:
     return Refused(400, "rest_missing_callback_param", f"Missing parameter(s): {name}", params=[name])
 
 
+def no_route() -> Refused:
+    """Say that no route has this path and method (W-8)."""
+    return Refused(404, "rest_no_route", "No route was found matching the URL and request method.")
+
+
 def _untold(_kind: str, _event: str, _number: int) -> None:
     """Tell nobody."""
 
@@ -64,6 +70,7 @@ class Store:
         journal: Journal,
         switches: Switches,
         safe_ports: frozenset[int] = frozenset(),
+        has_companion: bool = True,
     ) -> None:
         self.id, self.version, self.journal, self.switches = store_id, version, journal, switches
         self.is_new = not version.startswith("7.")  # Order tables, and the rules of the newer version.
@@ -78,7 +85,9 @@ class Store:
         self.accounts_by_username: dict[str, int] = {}
         self.products_by_sku: dict[str, int] = {}
         self._last_id = 0
-        self.changed: Callable[[str, str, int], None] = _untold  # Until the web hooks listen.
+        self.has_companion = has_companion  # The plugin of docs/reference/companion.md is active.
+        self.kept = Kept()  # What that plugin keeps.
+        self.tell: Callable[[str, str, int], None] = _untold  # Until the web hooks listen.
 
     def next_id(self) -> int:
         """Draw an id: all kinds of records share one row of numbers."""
@@ -88,6 +97,13 @@ class Store:
     def begin_at(self, number: int) -> None:
         """Let the next record have at least this id."""
         self._last_id = max(self._last_id, number - 1)
+
+    def changed(self, resource: str, event: str, number: int) -> None:
+        """Say that a record changed: to the web hooks, and of a customer to the plugin too."""
+        self.tell(resource, event, number)
+        if resource == "customer" and self.has_companion:
+            self.kept.note_customer(number, is_deleted=event == "deleted")
+            self.tell("counterflow_customers", "changed", number)
 
     def mail(self, to: str, subject: str) -> None:
         """Send a mail: into the outbox."""

@@ -17,6 +17,7 @@ from processors.batch import Arrived, Batches
 from processors.shop import Shop
 from schemas.changes import Change, Source, encode_key
 from schemas.commands import Command
+from schemas.loyalty import PointsReading
 from schemas.outcomes import Cursor, DeadLetter, Heartbeat, Outcome
 from schemas.records import Customer, Release
 from schemas.requests import Ask, DecideReview, Request, SetMaster, SetTask, SyncNow
@@ -25,7 +26,7 @@ from tests.flows.builders import Row, shop
 KEYS = {"AR_CUST": ("CUST_NO",), "IM_ITEM": ("ITEM_NO",), "IM_INV": ("ITEM_NO", "LOC_ID"), "PS_DOC_HDR": ("DOC_ID",)}
 TABLES = (
     "record link wanted reservation review log_entry outbox setting timer request_done cursor connection topic handled "
-    "profile person welcome match_key match_pair release"
+    "profile person welcome match_key match_pair release ledger_account ledger_entry"
 )
 ORIGIN = "test"
 
@@ -84,6 +85,11 @@ class Pipeline:
     def gone_here(self, table: str, *, position: int | None = None, **key: str) -> Arrived:
         """A row of Counterpoint was deleted."""
         return self._change("counterpoint", table, encode_key(key), None, position)
+
+    def points(self, reading: PointsReading) -> Arrived:
+        """The point of sale's points were read."""
+        row = msgspec.to_builtins(reading)
+        return self._change("counterpoint", "points", encode_key({"READING": "points"}), row, reading.version)
 
     def there(self, store: str, entity: str, row: Row, *, position: int | None = None) -> Arrived:
         """A record of a store changed."""
@@ -231,6 +237,7 @@ class Pipeline:
             "welcome": "SELECT store, email, how FROM welcome ORDER BY 1, 2",
             "setting": "SELECT key, value FROM setting ORDER BY 1",
             "outbox": "SELECT id FROM outbox",
+            "ledger": "SELECT kind, id, book, place, is_open, body FROM ledger_entry ORDER BY 1, 2",
         }
         return {what: self.rows(query) for what, query in queries.items()}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, DateTime
+from sqlalchemy import BigInteger, Boolean, Connection, DateTime
 from sqlalchemy import text as sql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -43,3 +43,50 @@ def app_lock(connection: Connection, name: str) -> None:
     if connection.dialect.name != "mssql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_S_MAX}s'")
     connection.execute(sql(statement), {"name": name})
+
+
+class row_version(FunctionElement[Any]):  # noqa: N801 - reads as the SQL function it is
+    """A row version as a whole number."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(row_version, "mssql")
+def _mssql_row_version(element: Any, compiler: Any, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS bigint)"
+
+
+@compiles(row_version, "postgresql")
+def _postgresql_row_version(element: Any, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+class newer_than(FunctionElement[Any]):  # noqa: N801
+    """Say whether a row version is above a whole number; the column itself is compared, so an index serves."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(newer_than, "mssql")
+def _mssql_newer_than(element: Any, compiler: Any, **options: Any) -> str:
+    version, number = (compiler.process(part, **options) for part in element.clauses)
+    return f"{version} > CAST(CAST({number} AS bigint) AS binary(8))"
+
+
+@compiles(newer_than, "postgresql")
+def _postgresql_newer_than(element: Any, compiler: Any, **options: Any) -> str:
+    version, number = (compiler.process(part, **options) for part in element.clauses)
+    return f"{version} > {number}"
+
+
+OLDEST_ACTIVE = "SELECT CAST(MIN_ACTIVE_ROWVERSION() AS bigint) - 1"
+# The sandbox's sequence tells of no transaction that is still at work: a wide margin is read again instead.
+SANDBOX_OLDEST_ACTIVE = "SELECT last_value - 2000 FROM row_ts"
+
+
+def oldest_active(connection: Connection) -> int:
+    """Give a row version below which no transaction is at work any more."""
+    statement = OLDEST_ACTIVE if connection.dialect.name == "mssql" else SANDBOX_OLDEST_ACTIVE
+    return int(connection.execute(sql(statement)).scalar() or 0)

@@ -34,6 +34,11 @@ class WooClient:
         self._session.sign_in(settings.key.get_secret_value(), settings.secret.get_secret_value())
 
     @property
+    def name(self) -> str:
+        """The store's id."""
+        return self._name
+
+    @property
     def timeout_s(self) -> float:
         """How long an answer may take."""
         return self._session.timeout_s
@@ -89,6 +94,26 @@ class WooClient:
         what = f"PUT {resource}/{number}"
         return self._row(self._checked(self._session.write("PUT", f"{BASE}/{resource}/{number}", body), what), what)
 
+    def get(self, path: str, what: str, *, absent: str = "", **query: Any) -> Row | None:
+        """Ask a route beside wc/v3, by its whole path.
+
+        Args:
+            path: From the root of the shop's address.
+            what: What errors call it: nothing in it may be secret.
+            absent: The code of a 404 that is an answer; then None is given.
+            query: Behind the question mark.
+        """
+        return self._found(self._session.read(path, **query), what, absent)
+
+    def post(self, path: str, what: str, body: Mapping[str, Any], *, absent: str = "") -> Row | None:
+        """Send to a route beside wc/v3, once. See get."""
+        return self._found(self._session.write("POST", path, body), what, absent)
+
+    def _found(self, answer: requests.Response, what: str, absent: str) -> Row | None:
+        if answer.status_code == 404 and absent and _code(self._json(answer, what)) == absent:
+            return None
+        return self._row(self._checked(answer, what), what)
+
     def _json(self, answer: requests.Response, what: str) -> Any:
         try:
             return answer.json()
@@ -110,9 +135,7 @@ class WooClient:
                 f"{self._name} refuses our key (HTTP {answer.status_code} {code}): check key, secret and its rights"
             )
         if code == "rest_no_route":  # The plugin is off for an update, or the address is not the shop's.
-            raise Transient(
-                f"{self._name}: {what}: the store has no such route (rest_no_route); is WooCommerce active?"
-            )
+            raise Transient(f"{self._name}: {what}: the store has no such route (rest_no_route); is the plugin active?")
         data = body.get("data") if isinstance(body, dict) else None
         wrong = ", ".join((data.get("params") if isinstance(data, dict) else None) or [])
         raise Rejected(f"{self._name}: {what}: HTTP {answer.status_code} {code} {wrong}".rstrip())

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import msgspec
 
 from counterflow.errors import Rejected
-from schemas.names import RETURN
+from schemas.loyalty import PointsMoved
+from schemas.names import POINTS, RETURN
 from schemas.records import (
     Address,
     Coupon,
@@ -102,6 +103,7 @@ def _customer(values: Mapping[str, Any]) -> Customer:
     return Customer(
         key=str(values["id"]),
         changed_at=_time(values, "date_modified_gmt"),
+        made_at=_time(values, "date_created_gmt"),
         email=_email(values["email"]),
         first_name=str(values.get("first_name") or billing.first_name),
         last_name=str(values.get("last_name") or billing.last_name),
@@ -255,8 +257,20 @@ def _line(line: Mapping[str, Any], amount: Callable[[Any], int]) -> OrderLine:
     )
 
 
+def _points(values: Mapping[str, Any]) -> PointsMoved:
+    """Read a transaction as our companion plugin lists it."""
+    return PointsMoved(
+        key=str(int(values["id"])),
+        changed_at=_time(values, "created_gmt"),
+        account_id=str(int(values["user"])),
+        points=int(values["points"]),
+        reference=str(values.get("reference") or ""),
+    )
+
+
 _ENTITIES: dict[str, Callable[[Mapping[str, Any]], Record]] = {
     "customers": _customer,
     "products": _product,
     "orders": _order,
+    POINTS: _points,
 }

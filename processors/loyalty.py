@@ -1,0 +1,316 @@
+"""Points: readings of the point of sale and transactions of the stores -> books -> adjustments and moves.
+
+The rules stand in `rules/ledger.py`; here is found whose book a message is for, and what a book wants is wanted.
+Keyed by the reading, and by the account.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import msgspec
+
+from counterflow.state import ledger as kept
+from counterflow.state import links, profiles, reviews, steering, wanted
+from counterflow.state.ledger import LOOSE, Entry
+from counterflow.state.records import Seen
+from counterflow.state.wanted import Want
+from processors.rules import ledger
+from processors.rules.book import Adjust, Book, MovePoints
+from processors.rules.readings import take_reading
+from processors.shop import State
+from schemas import commands
+from schemas.loyalty import PointsMoved, PointsReading, WebTransaction
+from schemas.names import COUNTERPOINT, POINTS, OurId
+from schemas.outcomes import Outcome
+
+HELD = "points-held"  # The timer of what nothing has explained yet.
+MERGED = "points-merged"  # The timer of a merge of which the readings have not told yet.
+UNEXPLAINED, FIRST, PARTED = "points-unexplained", "points-first", "points-parted"  # Reviews.
+ACCEPT = "accept"
+SOON = timedelta(seconds=1)
+
+
+def take_readings(batch: Iterable[Seen], state: State) -> None:
+    """Enter what the point of sale shows, in the order in which it was read."""
+    if not state.shop.loyalty:
+        return
+    for seen in batch:
+        reading = seen.body
+        if isinstance(reading, PointsReading):
+            state.books.fetch([*(one.cust_no for one in reading.customers), *(row.cust_no for row in reading.rows)])
+            take_reading(state.books, _of_interest(state, reading))
+
+
+def _of_interest(state: State, reading: PointsReading) -> PointsReading:
+    """Leave those out who have no points, are in no programme and have no book: most of a shop's customers."""
+    mentioned = {row.cust_no for row in reading.rows}
+    shown = [
+        one
+        for one in reading.customers
+        if one.is_enrolled or one.balance or one.cust_no in mentioned or state.books.is_kept(one.cust_no)
+    ]
+    return msgspec.structs.replace(reading, customers=tuple(shown))
+
+
+def take_transactions(batch: Iterable[Seen], state: State) -> None:
+    """Enter what happened in the stores' accounts; of an account that nobody has, it is kept until he is found."""
+    for seen in batch:
+        if isinstance(seen.body, PointsMoved) and seen.system in state.shop.loyalty:
+            _take_transaction(state, seen.system, seen.body)
+
+
+def _take_transaction(state: State, store: str, moved: PointsMoved) -> None:
+    name = f"{store}/{moved.account_id}"
+    if not moved.points or kept.holders(state.connection, LOOSE, [f"{store}/{moved.key}"]):
+        return
+    book = state.books.holder("accounts", name) or _linked(state, store, moved.account_id)
+    transaction = WebTransaction(
+        store=store,
+        account_id=moved.account_id,
+        transaction_id=moved.key,
+        points=moved.points,
+        reference=moved.reference,
+    )
+    if book is not None:
+        book = ledger.account_read(ledger.take_transaction(book, transaction), name)
+        state.books.keep(book)
+        return
+    entry = Entry(
+        kind=LOOSE,
+        id=f"{store}/{moved.key}",
+        book=name,
+        place=int(moved.key) if moved.key.isdecimal() else 0,
+        is_open=False,
+        body=msgspec.json.encode(transaction).decode(),
+    )
+    kept.keep(state.connection, {}, [entry])
+
+
+def _linked(state: State, store: str, account_id: str) -> Book | None:
+    """Enter an account in its customer's book; None where nobody has it."""
+    ours = links.find(state.connection, "customer", store, account_id)
+    cust_no = links.remote(state.connection, "customer", state.shop.pos, ours) if ours is not None else None
+    if cust_no is None:
+        return None
+    name = f"{store}/{account_id}"
+    before = sum(
+        msgspec.json.decode(one.body, type=WebTransaction).points for one in kept.loose(state.connection, name)
+    )
+    book = state.books.of(cust_no)
+    book = ledger.link_account(book, name, since=_since(state, store, account_id), before=before or None)
+    state.books.keep(book)
+    return book
+
+
+def _since(state: State, store: str, account_id: str) -> str:
+    """Say when an account was made, as text that sorts; where a store does not say, its ids rise."""
+    known = profiles.read(state.connection, [(store, account_id)]).get((store, account_id))
+    made = known.body.made_at if known is not None else None
+    return f"{made.isoformat() if made else '9999'} {account_id:>20}"
+
+
+def take_answer(outcome: Outcome, state: State) -> None:
+    """Enter what became of an adjustment or of a move."""
+    if "version" in outcome.remote:
+        book = state.books.with_tag(outcome.key)
+        if book is not None:
+            state.books.keep(ledger.written(book, outcome.key, int(outcome.remote["version"])))
+    elif "points" in outcome.remote:
+        book = state.books.holder("moves", outcome.key)
+        if book is not None:
+            state.books.keep(ledger.moved(book, outcome.key, int(outcome.remote["points"])))
+
+
+def account_gone(state: State, store: str, account_id: str) -> None:
+    """Take a deleted account out of its book."""
+    if store in state.shop.loyalty:
+        book = state.books.holder("accounts", f"{store}/{account_id}")
+        if book is not None:
+            state.books.keep(ledger.close_account(book, f"{store}/{account_id}", book.shown[0]))
+
+
+def has_points(state: State, cust_no: str) -> bool:
+    """Say whether a customer of the point of sale has points, or had some to be moved."""
+    if not state.shop.loyalty or not state.books.is_kept(cust_no):
+        return False
+    book = state.books.of(cust_no)
+    return bool(book.pos_sum) or any(one.left for one in book.pos.values())
+
+
+def follow_merge(state: State, gone: str, stays: str) -> None:
+    """Let a customer's book go into the one of whom he was merged into, once a reading has told that he is gone.
+
+    Before that nobody knows whether a balance is the sum already.
+    """
+    if not state.shop.loyalty:
+        return
+    if not state.books.is_kept(gone):
+        return  # He had no points, and was in no programme.
+    left, right = state.books.of(gone), state.books.of(stays)
+    if left.cust_no == right.cust_no:
+        return
+    told = left.versions.get(gone, 0)
+    if told <= left.shown[0]:
+        steering.set_timer(state.connection, MERGED, gone, state.now + SOON, stays)
+        return
+    state.books.unite(left.cust_no, ledger.merge(left, right, version=told))
+
+
+def decide(state: State, people: Iterable[OurId]) -> None:
+    """Enter the accounts of people in their books, and want what the books want. Last in a batch."""
+    if not state.shop.loyalty:
+        return
+    for ours in sorted(people):
+        _look_at(state, ours)
+    if not state.has_books:
+        return
+    for before, book in state.books.changed():
+        settled = ledger.plan(_opened(state, book))
+        state.books.keep(settled)
+        _want(state, before, settled)
+        _ask(state, before, settled)
+    state.books.write()
+
+
+def _look_at(state: State, ours: OurId) -> None:
+    """Enter a person's accounts in his book; what stands in another's is asked about (loyalty-R10)."""
+    known = links.remotes(state.connection, "customer", ours)
+    cust_no = next((number for system, number in known if system == state.shop.pos), None)
+    if cust_no is None:
+        return
+    for store, account_id in known:
+        if store not in state.shop.loyalty:
+            continue
+        name = f"{store}/{account_id}"
+        book = state.books.holder("accounts", name)
+        if book is None:
+            _linked(state, store, account_id)
+        elif book.cust_no == state.books.of(cust_no).cust_no:
+            state.settle(PARTED, name)
+        elif not steering.is_set(state.connection, MERGED, book.cust_no):
+            message = f"account {name} is customer {cust_no}'s now: its points stand in the book of {book.cust_no}"
+            state.ask(PARTED, name, message, {"from": book.cust_no, "to": cust_no, "points": book.balance(name)})
+
+
+def part(state: State, name: str, cust_no: str) -> None:
+    """Take an account out of one book and enter it in another, as a person decided (loyalty-R10).
+
+    Each customer keeps his own points: what the account shows becomes its new customer's.
+    """
+    book = state.books.holder("accounts", name)
+    if book is None or book.cust_no == state.books.of(cust_no).cust_no:
+        return
+    account, points = book.accounts[name], book.balance(name)
+    state.books.keep(ledger.close_account(book, name, book.shown[0]))
+    other = ledger.link_account(state.books.of(cust_no), name, since=account.since, before=points or None)
+    if points:
+        other = ledger.decide_opening(other, name, "keep_pos")
+    state.books.keep(other)
+
+
+def _opened(state: State, book: Book) -> Book:
+    """Decide what becomes of points that an account had before it was linked, where that needs no person (R1)."""
+    for name, account in book.accounts.items():
+        if account.before is None or account.cust_no not in book.opened:
+            continue
+        store = name.partition("/")[0]
+        choice = state.shop.loyalty[store].first if store in state.shop.loyalty else "ask"
+        if book.pos_sum == 0:
+            choice = "add"  # There is nothing to choose between.
+        if choice == "ask":
+            decided = reviews.decision(state.connection, FIRST, name)
+            if decided not in {"keep_pos", "keep_web", "add"}:
+                body = {"counterpoint": book.pos_sum, "web": account.before, "customer": book.cust_no}
+                message = (
+                    f"customer {book.cust_no} has {book.pos_sum} points in Counterpoint, "
+                    f"and his account {name} has {account.before}: keep_pos, keep_web, or add?"
+                )
+                state.ask(FIRST, name, message, body)
+                continue
+            choice = decided  # type: ignore[assignment]
+        book = ledger.decide_opening(book, name, choice)  # type: ignore[arg-type]
+        state.settle(FIRST, name)
+    return book
+
+
+def _want(state: State, before: Book, book: Book) -> None:
+    """Want what the book wants now, and no more what it wanted before."""
+    was, now = _rows(before), _rows(book)
+    wants = [Want(system=system, task=POINTS, key=key, body=body) for (system, key), body in now.items()]
+    wanted.want(state.connection, wants, at=state.now)
+    over = [(system, POINTS, key) for system, key in was.keys() - now.keys()]
+    for row in wanted.rows(state.connection, over):
+        if _has(book, row[2]):
+            wanted.mark_done(state.connection, row, at=state.now, note="it was seen there")
+        else:
+            wanted.withdraw(state.connection, row, "it is not wanted any more")
+
+
+def _rows(book: Book) -> dict[tuple[str, str], commands.AdjustPoints | commands.MovePoints]:
+    adjusts, moves = ledger.wanted(book)
+    rows: dict[tuple[str, str], commands.AdjustPoints | commands.MovePoints] = {}
+    for one in adjusts:
+        rows[COUNTERPOINT, one.tag] = _adjust(one)
+    for move in moves:
+        store, _, account_id = move.account.partition("/")
+        rows[store, move.tag] = _move(move, account_id)
+    return rows
+
+
+def _adjust(one: Adjust) -> commands.AdjustPoints:
+    return commands.AdjustPoints(tag=one.tag, cust_no=one.cust_no, points=one.points)
+
+
+def _move(one: MovePoints, account_id: str) -> commands.MovePoints:
+    return commands.MovePoints(tag=one.tag, account_id=account_id, points=one.points)
+
+
+def _has(book: Book, tag: str) -> bool:
+    """Say whether what was wanted under a tag is there."""
+    move, entry = book.moves.get(tag), book.web.get(tag)
+    return (move is not None and move.state != "sent") or (entry is not None and entry.state != "new")
+
+
+def _ask(state: State, before: Book, book: Book) -> None:
+    """Let what nothing explains wait for a merge that may; and settle what was asked and is explained by now."""
+    for entry_id, entry in book.pos.items():
+        was = before.pos.get(entry_id)
+        if entry.is_held and (was is None or not was.is_held):
+            due = state.now + 2 * state.shop.merge_wait
+            steering.set_timer_once(state.connection, HELD, entry_id, due)
+        elif was is not None and was.is_held and not entry.is_held:
+            state.settle(UNEXPLAINED, entry_id)
+
+
+def look_again(state: State, entry_id: str) -> None:
+    """Let the web have what nothing has explained where it is little; ask where it is much."""
+    book = state.books.holder("pos", entry_id)
+    entry = book.pos.get(entry_id) if book is not None else None
+    if book is None or entry is None or not entry.is_held:
+        return
+    if abs(entry.left) <= state.shop.unexplained_max:
+        state.books.keep(ledger.let_go(book, entry_id))
+        return
+    message = (
+        f"customer {book.cust_no}: his points differ by {entry.left:+} from what tickets and adjustments explain; "
+        "the web has not been told"
+    )
+    state.ask(UNEXPLAINED, entry_id, message, {"customer": book.cust_no, "points": entry.left})
+
+
+def take_decision(state: State, kind: str, key: str, decision: str) -> None:
+    """Do what a person decided about points."""
+    if kind == UNEXPLAINED and decision == ACCEPT:
+        book = state.books.holder("pos", key)
+        if book is not None:
+            state.books.keep(ledger.let_go(book, key))
+    elif kind == FIRST:
+        book = state.books.holder("accounts", key)
+        if book is not None:
+            state.books.keep(_opened(state, book))
+    elif kind == PARTED and decision == ACCEPT:
+        store, _, account_id = key.partition("/")
+        ours = links.find(state.connection, "customer", store, account_id)
+        cust_no = links.remote(state.connection, "customer", state.shop.pos, ours) if ours is not None else None
+        if cust_no is not None:
+            part(state, key, cust_no)
