@@ -295,7 +295,7 @@ def look_again(state: State, entry_id: str) -> None:
         f"customer {book.cust_no}: his points differ by {entry.left:+} from what tickets and adjustments explain; "
         "the web has not been told"
     )
-    state.ask(UNEXPLAINED, entry_id, message, {"customer": book.cust_no, "points": entry.left})
+    state.ask(UNEXPLAINED, entry_id, message, {"entry": entry_id, "customer": book.cust_no, "points": entry.left})
 
 
 def take_decision(state: State, kind: str, key: str, decision: str) -> None:

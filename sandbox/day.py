@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.life import Life
+from sandbox.points import Points
 from sandbox.remote import Remote
 from sandbox.shop import CARD_CENTS, FIRST, LAST, Shop
 
@@ -19,6 +20,7 @@ TAXES: list[dict[str, float]] = [{}, {"US-TAX-1": 8.25}, {"US-STATE-1": 6.25, "U
 FEES = [[{"name": "Gift wrap", "cents": 350}], [{"name": "Loyalty", "cents": -137}]]
 FEES.append([*FEES[0], *FEES[1]])
 STAFF_S = 15.0  # A document that is voided before anybody can have read it says nothing to a replay.
+POINTS_SHARE = 0.3  # How often points move, for each thing that happens in the shop.
 LIFE_SHARE = 0.12  # How often something happens to a profile, for each thing that happens in the shop.
 
 
@@ -46,6 +48,7 @@ class Day:
     dice: random.Random
     prefixes: Mapping[str, str]  # What each store's documents carry before the order's id.
     life: Life | None = None  # What happens to profiles beside the orders; None: nothing.
+    points: Points | None = None  # What happens to points; None: nothing.
     people: list[Person] = field(default_factory=list)
     waiting: list[tuple[str, int]] = field(default_factory=list)  # Orders that are not paid yet.
     placed: list[tuple[str, int]] = field(default_factory=list)  # Orders that were paid.
@@ -95,6 +98,8 @@ class Day:
         if self.life is not None and self.life.dice.random() < LIFE_SHARE:
             self.life.step()
             self.people = [one for one in self.people if one.name not in self.life.quiet]
+        if self.points is not None and self.points.dice.random() < POINTS_SHARE:
+            self.points.step()
 
     def sale(self) -> None:
         """Sell one to three of an item at the till."""

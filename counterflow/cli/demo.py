@@ -18,8 +18,9 @@ from sandbox import lives
 from sandbox.aftermath import check_gift_cards, check_refunds, check_shipments, check_till_returns
 from sandbox.day import Day, Storm, play
 from sandbox.life import Life
+from sandbox.points import Points, check_points
 from sandbox.remote import Remote
-from sandbox.shop import generate
+from sandbox.shop import Shop, generate
 from sandbox.truth import Flow, Truth
 
 CALM_S, CALM_PER_S = 40.0, 10.0
@@ -41,10 +42,10 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         pipeline.master_on()
         _say("waiting until both stores show what the shop has")
         _settle(made, pipeline, remote)
-        life = Life(remote, shop, random.Random(f"life {seed}"))
-        life.open()
+        life, points = _people(remote, shop, seed)
         prefixes = {name: site.prefix for name, site in made.sites().items()}
-        day = Day(remote, shop, random.Random(seed), prefixes, life)
+        _settle(made, pipeline, remote)
+        day = Day(remote, shop, random.Random(seed), prefixes, life, points)
         day.open()
         for store in remote.stores:
             remote.faults(store, delay_s=CALM_DELAY_S)
@@ -55,6 +56,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         calm_until = time.time()
         _settle(made, pipeline, remote)
         rss = pipeline.rss_mib()
+        points.is_calm = False
         storm = Storm(remote=remote, kill=pipeline.kill_one, told=_say)
         storm_s = max(20.0, minutes * 60 - calm_s)
         _say(f"the rest of the day: {storm_s:.0f} s at {STORM_PER_S:.0f} changes a second, and things break")
@@ -62,7 +64,8 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         life.finish()
         _settle(made, pipeline, remote, quiet_s=1.0)
         day.finish()
-        _enter_returns(pipeline, remote)
+        points.finish()
+        _do_what_is_asked(made, pipeline, remote)
         _say("waiting until nothing is left to do")
         _settle(made, pipeline, remote, quiet_s=2 * SWEEP_S + QUIET_S)
         states = {name: remote.state(name) for name in ("counterpoint", *remote.stores)}
@@ -74,6 +77,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
             check_refunds(journal, states, made.sites()),
             check_till_returns(journal, states, made.sites()),
             check_gift_cards(shop, states),
+            check_points(points, states, journal),
             lives.check_profiles(life, states, journal),
             lives.check_accounts(life, states, journal, per_hour=PER_HOUR),
         ]
@@ -97,12 +101,29 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
     return 0 if report["wrong"] == 0 and report["replay_changes"] == 0 else 1
 
 
+def _people(remote: Remote, shop: Shop, seed: int) -> tuple[Life, Points]:
+    """Find out whose profiles and points the day is about."""
+    life = Life(remote, shop, random.Random(f"life {seed}"))
+    life.open()
+    points = Points(remote, life, random.Random(f"collectors {seed}"))
+    points.open()
+    return life, points
+
+
 def _enter_returns(pipeline: Pipeline, remote: Remote) -> None:
     """Let staff enter the return of each refund, exactly as they are asked to."""
     for facts in pipeline.asked("order-refund"):
         body = {"order": facts["order"], "pay_code": facts["pay_codes"][0]}
         body |= {name: facts[name] for name in ("lines", "shipping", "tax", "goodwill", "amount")}
         remote.post("counterpoint", f"documents/{facts['marker']}/return", **body).raise_for_status()
+
+
+def _do_what_is_asked(made: Installation, pipeline: Pipeline, remote: Remote) -> None:
+    """Let staff enter the return of each refund, and accept each balance that no row explains: it was written over."""
+    _enter_returns(pipeline, remote)
+    _settle(made, pipeline, remote, quiet_s=1.0)
+    for facts in pipeline.asked("points-unexplained"):
+        pipeline.decide(f"points-unexplained:{facts['entry']}", "accept")
 
 
 def _settle(made: Installation, pipeline: Pipeline, remote: Remote, quiet_s: float = QUIET_S) -> None:

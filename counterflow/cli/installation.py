@@ -29,8 +29,9 @@ from counterflow.cli.roles import group
 from counterflow.config import Config, load
 from counterflow.state.server import EmbeddedServer, embedded
 from sandbox.broker import Broker, free_ports
+from sandbox.remote import Remote
 from sandbox.truth import Site
-from schemas.requests import SetMaster
+from schemas.requests import DecideReview, SetMaster
 from schemas.topics import PARTITIONS, WORK, WORK_NOW
 
 SWEEP_S = 15.0  # Customers whose web hook was lost are found within this.
@@ -100,6 +101,10 @@ class Installation:
         self._sandbox_url = self.postgres.url("counterpoint")
         self._sandbox = self._serve_sandbox()
         self._stack.append(self._stop_sandbox)
+        remote = Remote(self.addresses)
+        for name, port in self._hook_ports.items():
+            hook = {"url": f"http://127.0.0.1:{port}/hooks/{name}", "secret": f"secret-{name}"}
+            remote.post(name, "companion/hook", **hook).raise_for_status()
         self.write_config()
 
     def _serve_sandbox(self) -> subprocess.Popen[bytes]:
@@ -291,6 +296,10 @@ class Pipeline:
         with self._state.connect() as connection:
             query = text("SELECT body FROM review WHERE kind = :kind AND state = 'open' ORDER BY key")
             return [json.loads(body) for body in connection.execute(query, {"kind": kind}).scalars()]
+
+    def decide(self, review: str, decision: str) -> None:
+        """Decide a review, as a person does."""
+        steer.ask(self._made.config(), DecideReview(review=review, decision=decision), key=review)
 
     def done_since(self, at: datetime) -> list[str]:
         """Give what consumers have answered since a moment, a line each."""

@@ -1,0 +1,1 @@
+"""Lightspeed Retail X-Series, by its dated REST API: loyalty points only (docs/how-to/lightspeed.md)."""

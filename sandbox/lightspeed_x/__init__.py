@@ -1,0 +1,1 @@
+"""A Lightspeed Retail X-Series account, as far as loyalty points go."""
