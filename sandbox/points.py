@@ -17,7 +17,7 @@ from sandbox.remote import Remote
 from sandbox.truth import Flow
 
 Row = Mapping[str, Any]
-MERGE_AT = 8  # Merged is after so many steps of the stormy part.
+PAIRS = 2
 WHO_MANY = 40  # So many customers do it all, so that a good deal happens to each.
 OURS = ("CF-", "CT-")  # How the references of counterflow begin.
 
@@ -32,7 +32,7 @@ class Points:
     who: list[str] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)  # 25 and 25: who is gone, who stays.
     is_calm: bool = True  # Then nothing happens that needs a long look at the books, which would slow everything down.
-    steps: int = 0
+    merged: list[str] = field(default_factory=list)  # Who survived of the pairs.
 
     def open(self) -> None:
         """Choose who collects points, and make the two pairs of 25 and 25: one gone with a web account, one without."""
@@ -55,9 +55,8 @@ class Points:
         kinds = [(self.ticket, 8.0), (self.shop, 8.0), (self.post_all, 2.0), (self.correct, 1.0)]
         if not self.is_calm:
             kinds += [(self.post_one, 3), (self.alter, 1), (self.delete, 1), (self.overwrite, 0.4)]
-            self.steps += 1
-            if self.steps == MERGE_AT:
-                self.merge_pairs()
+            if len(self.pairs) == PAIRS:
+                self.merge_pair()
         self.dice.choices([one for one, _ in kinds], [weight for _, weight in kinds])[0]()
 
     def ticket(self) -> None:
@@ -109,15 +108,16 @@ class Points:
         if balance is not None:
             self._till("overwrite", cust_no=number, points_balance=balance + self.dice.choice([7, 15]))
 
-    def merge_pairs(self) -> None:
-        """Let staff merge the pairs of 25 and 25."""
-        for gone, stays in self.pairs:
-            answer = self.remote.post("counterpoint", "merges", gone=gone, stays=stays)
-            answer.raise_for_status()
-            self.life.merged[gone] = stays
+    def merge_pair(self) -> None:
+        """Let staff merge a pair of 25 and 25. One pair at a time: of two, nobody could tell who went into whom."""
+        gone, stays = self.pairs.pop()
+        self.remote.post("counterpoint", "merges", gone=gone, stays=stays).raise_for_status()
+        self.life.merged[gone] = stays
+        self.merged.append(stays)
 
     def finish(self) -> None:
-        """Let staff post what is left."""
+        """Let staff merge the second pair, and post what is left."""
+        self.merge_pair()
         self._till("post", all=True)
 
     def _unposted(self) -> Row | None:
@@ -156,9 +156,9 @@ def check_points(points: Points, states: Mapping[str, Row], journal: Sequence[Ro
             flow.wrong.append(f"customer {number} has {balances[number]} points, his accounts have {web}")
         if sum(one > 0 for one in web.values()) > 1:
             flow.wrong.append(f"customer {number} has points on several accounts: {web}")
-    for gone, stays in points.pairs:
+    for stays in points.merged:
         if balances.get(stays) != 50:
-            flow.wrong.append(f"25 and 25: customer {stays}, into whom {gone} was merged, has {balances.get(stays)}")
+            flow.wrong.append(f"25 and 25: customer {stays}, who survived, has {balances.get(stays)}")
     flow.changes, flow.delays = _measured(life, journal)
     flow.wrong += _posted_once(life, journal)
     return flow

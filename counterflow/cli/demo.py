@@ -120,8 +120,8 @@ def _enter_returns(pipeline: Pipeline, remote: Remote) -> None:
 
 def _do_what_is_asked(made: Installation, pipeline: Pipeline, remote: Remote) -> None:
     """Let staff enter the return of each refund, and accept each balance that no row explains: it was written over."""
+    _settle(made, pipeline, remote)  # What the last of the day asks is asked after a poll.
     _enter_returns(pipeline, remote)
-    _settle(made, pipeline, remote, quiet_s=1.0)
     for facts in pipeline.asked("points-unexplained"):
         pipeline.decide(f"points-unexplained:{facts['entry']}", "accept")
 

@@ -44,6 +44,14 @@ _QUERIES = {
         JOIN record ON record.entity = 'orders' AND record.system = buyer.system AND record.key = buyer.remote_id
         WHERE buyer.entity = 'buyer' AND NOT record.deleted
           AND record.body::json ->> 'status' NOT IN ('cancelled', 'refunded', 'failed') GROUP BY 1, 2 ORDER BY 1, 2""",
+    # The books: what the till has by their entries, and the web by the transactions read. An adjustment that was
+    # deleted before any reading showed it counts for nothing in both, though the rebuilt book does not know it.
+    "points": """
+        SELECT book,
+               sum(CASE WHEN kind = 'pos' OR body::json ->> 'state' = 'settled'
+                        THEN (body::json ->> 'points')::int ELSE 0 END),
+               sum(CASE WHEN kind = 'accounts' THEN (body::json ->> 'read')::int ELSE 0 END)
+        FROM ledger_entry WHERE kind IN ('pos', 'web', 'accounts') GROUP BY 1 ORDER BY 1""",
     "order": """
         SELECT wanted.key, wanted.body::json ->> 'order_hash', wanted.state FROM wanted
         JOIN record ON record.entity = 'orders' AND record.system || '/' || record.key = wanted.key
