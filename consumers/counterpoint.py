@@ -16,13 +16,14 @@ from sqlalchemy import Connection, Engine
 
 from counterflow import log
 from counterflow.clock import Clock
-from counterflow.config import Points
+from counterflow.config import GiftCards, Points
 from counterflow.errors import Broken, Held, Rejected, Transient
+from counterflow.systems.counterpoint import cards, read, releases, sql, write
 from counterflow.systems.counterpoint import points as loyalty
-from counterflow.systems.counterpoint import read, releases, sql, write
 from counterflow.systems.counterpoint.client import CounterpointClient
 from counterflow.systems.counterpoint.dialects import app_lock
 from schemas.commands import (
+    AdjustCard,
     AdjustPoints,
     ChangeCustomer,
     Command,
@@ -68,6 +69,7 @@ class CounterpointTarget:
         server_timeout_s: float,
         tracking: str = "",
         points: Points | None = None,
+        gift_cards: GiftCards | None = None,
     ) -> None:
         """Set it up.
 
@@ -79,8 +81,9 @@ class CounterpointTarget:
             server_timeout_s: After so long an unanswered request cannot take effect any more.
             tracking: The TABLE.COLUMN that holds packages' tracking numbers by DOC_ID; "" for none.
             points: Where points stand; None: they are left alone.
+            gift_cards: How gift cards are written; None: they are left alone.
         """
-        self._points = points
+        self._points, self._cards = points, gift_cards
         self._tracking = tracking
         self._client, self._engine, self._clock = client, engine, clock
         self._workgroup, self._server_timeout_s = workgroup, server_timeout_s
@@ -141,17 +144,23 @@ class CounterpointTarget:
                 return Done(result=result, remote=remote, exchange=exchange)
             case FindDocument() | CompareDocument() | ReadRelease() | NoteDocument():
                 return self._about_document(command.body)
-            case AdjustPoints() if self._points is not None:
-                return self._adjust(self._points, command.body)
+            case AdjustPoints() | AdjustCard():
+                return self._adjust(command.body)
             case _:
                 raise Rejected(f"Counterpoint cannot do {command.task}")
 
-    def _adjust(self, settings: Points, wanted: AdjustPoints) -> Done:
-        """Write an unposted adjustment, in one short transaction under the lock on points."""
+    def _adjust(self, wanted: AdjustPoints | AdjustCard) -> Done:
+        """Move points or a gift card, in one short transaction under the lock on points."""
         with sql.writing(self._engine) as connection:
-            is_new, version = loyalty.adjust(
-                connection, settings, tag=wanted.tag, cust_no=wanted.cust_no, points=wanted.points
-            )
+            if isinstance(wanted, AdjustPoints) and self._points is not None:
+                done = loyalty.adjust(
+                    connection, self._points, tag=wanted.tag, cust_no=wanted.cust_no, points=wanted.points
+                )
+            elif isinstance(wanted, AdjustCard) and self._cards is not None:
+                done = cards.adjust(connection, self._cards, tag=wanted.tag, number=wanted.number, amount=wanted.cents)
+            else:
+                raise Rejected("counterpoint.points or counterpoint.gift_cards is missing in shop.yaml")
+        is_new, version = done
         return Done(result="applied" if is_new else "already", remote={"version": str(version)})
 
     def _about_document(self, wanted: FindDocument | CompareDocument | ReadRelease | NoteDocument) -> Done:

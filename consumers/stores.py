@@ -9,15 +9,17 @@ from consumers.store_customers import Done, StoreCustomers
 from consumers.store_orders import StoreOrders
 from counterflow.clock import Clock
 from counterflow.errors import Held, Rejected, Transient
-from counterflow.systems.ports import Loyalty
+from counterflow.systems.ports import GiftCardPort, Loyalty
 from counterflow.systems.woocommerce import write
 from counterflow.systems.woocommerce.client import WooClient
 from schemas.changes import NOTHING
 from schemas.commands import (
+    ChangeCard,
     ChangeCustomer,
     Command,
     CreateAccount,
     CreateCustomer,
+    MoveCard,
     MovePoints,
     RecordReturn,
     SetStock,
@@ -25,15 +27,25 @@ from schemas.commands import (
 )
 from schemas.outcomes import Outcome
 
-ONE_BY_ONE = ChangeCustomer | CreateAccount | CreateCustomer | UpdateOrder | RecordReturn | MovePoints
+ONE_BY_ONE = (
+    ChangeCustomer | CreateAccount | CreateCustomer | UpdateOrder | RecordReturn | MovePoints | MoveCard | ChangeCard
+)
 
 
 class StoreTarget:
     """Carries out what one store shall have. See ports.Target."""
 
-    def __init__(self, system: str, client: WooClient, *, clock: Clock, loyalty: Loyalty | None = None) -> None:
-        """`loyalty`: the store's points; None where they are left alone."""
-        self._loyalty = loyalty
+    def __init__(
+        self,
+        system: str,
+        client: WooClient,
+        *,
+        clock: Clock,
+        loyalty: Loyalty | None = None,
+        cards: GiftCardPort | None = None,
+    ) -> None:
+        """`loyalty`, `cards`: the store's points and gift cards; None where they are left alone."""
+        self._loyalty, self._cards = loyalty, cards
         self.system, self._client, self._clock = system, client, clock
         self._customers = StoreCustomers(system, client)
         self._orders = StoreOrders(system, client, clock)
@@ -82,8 +94,18 @@ class StoreTarget:
             case MovePoints() if self._loyalty is not None:
                 moved = self._loyalty.move(command.body.account_id, command.body.points, command.body.tag)
                 return Done(result="applied", remote={"points": str(moved)})
+            case MoveCard() | ChangeCard() if self._cards is not None:
+                return self._do_card(self._cards, command.body)
             case _:
                 raise Rejected(f"{self.system} cannot do {command.task}")
+
+    def _do_card(self, cards: GiftCardPort, wanted: MoveCard | ChangeCard) -> Done:
+        """Move a gift card, or have it void."""
+        if isinstance(wanted, MoveCard):
+            moved = cards.move(wanted.number, wanted.cents, wanted.tag, expires=wanted.expires)
+            return Done(result="applied", remote={"points": str(moved)})
+        is_there = cards.change(wanted.number, is_void=wanted.is_void, expires=wanted.expires)
+        return Done(result="applied" if is_there else "already")
 
     def _set_stock(self, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Set the stock of some products in one batch. Absolute values: written twice is written once."""

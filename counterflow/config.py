@@ -97,6 +97,13 @@ class Points(Part):
     earned_by: Literal["counterpoint", "stores"]  # Who grants points for a web order; never both.
 
 
+class GiftCards(Part):
+    """Gift cards in Counterpoint's database (counterpoint 6)."""
+
+    tag: Name  # A column of SY_GFC_ACTIV for our tag: at least 13 characters, not verified.
+    values: dict[Name, str | int] = {}  # What else a new row of SY_GFC_ACTIV needs: a store, a station.
+
+
 class CounterpointSql(Part):
     """Counterpoint's database: read for changes and look-ups, never written but for our own USR_CF_ tables."""
 
@@ -129,6 +136,7 @@ class Counterpoint(Part):
     sql: CounterpointSql
     rest: CounterpointRest
     points: Points | None = None  # Without this part points are left alone.
+    gift_cards: GiftCards | None = None  # Without this part gift cards are left alone.
     orders_commit_stock: bool = True  # Not verified on a live database (counterpoint 9.7); doctor measures it.
 
 
@@ -204,6 +212,13 @@ class Loyalty(Part):
     first: Literal["ask", "keep_pos", "keep_web", "add"] = "ask"  # Of somebody who has points on both sides at first.
 
 
+class StoreCards(Part):
+    """What this store does with gift cards (req-G1). Needs counterpoint.gift_cards; one store of all keeps them."""
+
+    redeem: bool = True  # Counterpoint's cards go up, and are redeemed there.
+    buy: bool = False  # Cards bought there are asked for in Counterpoint.
+
+
 class Store(Part):
     """One web store."""
 
@@ -225,6 +240,7 @@ class Store(Part):
     stock: StockRules
     customers: Customers | None = None  # Without this part accounts and customers are left as they are.
     loyalty: Loyalty | None = None  # Without this part points are left as they are.
+    gift_cards: StoreCards | None = None  # Without this part gift cards are left as they are.
 
 
 class Config(BaseSettings):
@@ -248,6 +264,13 @@ class Config(BaseSettings):
     lease_s: float = Field(60.0, gt=0)  # A command without an outcome for so long is sent again.
     merge_wait_s: float = Field(120.0, gt=0)  # How long the traces of a merge in Counterpoint may take to show.
     drift_s: float = Field(15.0, gt=0)  # A store's own change of stock is given so long to be explained by an order.
+
+    @model_validator(mode="after")
+    def _one_store_keeps_cards(self) -> "Config":
+        keep = [name for name, store in self.stores.items() if store.gift_cards]
+        if len(keep) > 1:
+            raise ValueError(f"gift_cards: a card can be kept by one store only, not by {' and '.join(keep)}")
+        return self
 
     @model_validator(mode="after")
     def _prefixes_differ(self) -> "Config":

@@ -14,13 +14,14 @@ from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.ledger import LOOSE, Entry
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
+from processors import gift_cards
 from processors.rules import ledger
 from processors.rules.book import Adjust, Book, MovePoints
 from processors.rules.readings import take_reading
 from processors.shop import State
 from schemas import commands
-from schemas.loyalty import PointsMoved, PointsReading, WebTransaction
-from schemas.names import COUNTERPOINT, POINTS, OurId
+from schemas.loyalty import CARD, PointsMoved, PointsReading, WebTransaction
+from schemas.names import COUNTERPOINT, GIFT_CARDS, POINTS, OurId
 from schemas.outcomes import Outcome
 
 HELD = "points-held"  # The timer of what nothing has explained yet.
@@ -32,11 +33,14 @@ SOON = timedelta(seconds=1)
 
 def take_readings(batch: Iterable[Seen], state: State) -> None:
     """Enter what the point of sale shows, in the order in which it was read."""
-    if not state.shop.loyalty:
+    if not state.shop.keeps_books:
         return
     for seen in batch:
         reading = seen.body
         if isinstance(reading, PointsReading):
+            for one in reading.customers:
+                if one.cust_no.startswith(CARD):
+                    gift_cards.want_changes(state, one)
             state.books.fetch([*(one.cust_no for one in reading.customers), *(row.cust_no for row in reading.rows)])
             take_reading(state.books, _of_interest(state, reading))
 
@@ -47,15 +51,24 @@ def _of_interest(state: State, reading: PointsReading) -> PointsReading:
     shown = [
         one
         for one in reading.customers
-        if one.is_enrolled or one.balance or one.cust_no in mentioned or state.books.is_kept(one.cust_no)
+        if _is_kept_here(state, one.cust_no)
+        and (one.is_enrolled or one.balance or one.cust_no in mentioned or state.books.is_kept(one.cust_no))
     ]
-    return msgspec.structs.replace(reading, customers=tuple(shown))
+    rows = tuple(row for row in reading.rows if _is_kept_here(state, row.cust_no))
+    return msgspec.structs.replace(reading, customers=tuple(shown), rows=rows)
+
+
+def _is_kept_here(state: State, cust_no: str) -> bool:
+    return bool(state.shop.cards_at if cust_no.startswith(CARD) else state.shop.loyalty)
 
 
 def take_transactions(batch: Iterable[Seen], state: State) -> None:
     """Enter what happened in the stores' accounts; of an account that nobody has, it is kept until he is found."""
     for seen in batch:
-        if isinstance(seen.body, PointsMoved) and seen.system in state.shop.loyalty:
+        if not isinstance(seen.body, PointsMoved):
+            continue
+        is_card = seen.body.account_id.startswith(CARD)
+        if seen.system == state.shop.cards_at if is_card else seen.system in state.shop.loyalty:
             _take_transaction(state, seen.system, seen.body)
 
 
@@ -63,7 +76,8 @@ def _take_transaction(state: State, store: str, moved: PointsMoved) -> None:
     name = f"{store}/{moved.account_id}"
     if not moved.points or kept.holders(state.connection, LOOSE, [f"{store}/{moved.key}"]):
         return
-    book = state.books.holder("accounts", name) or _linked(state, store, moved.account_id)
+    is_card = moved.account_id.startswith(CARD)
+    book = state.books.holder("accounts", name) or (None if is_card else _linked(state, store, moved.account_id))
     transaction = WebTransaction(
         store=store,
         account_id=moved.account_id,
@@ -72,9 +86,11 @@ def _take_transaction(state: State, store: str, moved: PointsMoved) -> None:
         reference=moved.reference,
     )
     if book is not None:
-        book = ledger.account_read(ledger.take_transaction(book, transaction), name)
-        state.books.keep(book)
+        book = gift_cards.take(state, book, transaction, moved.order_id)
+        state.books.keep(ledger.account_read(book, name))
         return
+    if is_card:
+        gift_cards.bought(state, moved.account_id, moved.points)
     entry = Entry(
         kind=LOOSE,
         id=f"{store}/{moved.key}",
@@ -158,14 +174,14 @@ def follow_merge(state: State, gone: str, stays: str) -> None:
 
 def decide(state: State, people: Iterable[OurId]) -> None:
     """Enter the accounts of people in their books, and want what the books want. Last in a batch."""
-    if not state.shop.loyalty:
+    if not state.shop.keeps_books:
         return
-    for ours in sorted(people):
+    for ours in sorted(people) if state.shop.loyalty else ():
         _look_at(state, ours)
     if not state.has_books:
         return
     for before, book in state.books.changed():
-        settled = ledger.plan(_opened(state, book))
+        settled = ledger.plan(_opened(state, gift_cards.open_on_web(state, book)))
         state.books.keep(settled)
         _want(state, before, settled)
         _ask(state, before, settled)
@@ -236,9 +252,10 @@ def _opened(state: State, book: Book) -> Book:
 def _want(state: State, before: Book, book: Book) -> None:
     """Want what the book wants now, and no more what it wanted before."""
     was, now = _rows(before), _rows(book)
-    wants = [Want(system=system, task=POINTS, key=key, body=body) for (system, key), body in now.items()]
+    task = GIFT_CARDS if book.is_card else POINTS
+    wants = [Want(system=system, task=task, key=key, body=body) for (system, key), body in now.items()]
     wanted.want(state.connection, wants, at=state.now)
-    over = [(system, POINTS, key) for system, key in was.keys() - now.keys()]
+    over = [(system, task, key) for system, key in was.keys() - now.keys()]
     for row in wanted.rows(state.connection, over):
         if _has(book, row[2]):
             wanted.mark_done(state.connection, row, at=state.now, note="it was seen there")
@@ -246,22 +263,28 @@ def _want(state: State, before: Book, book: Book) -> None:
             wanted.withdraw(state.connection, row, "it is not wanted any more")
 
 
-def _rows(book: Book) -> dict[tuple[str, str], commands.AdjustPoints | commands.MovePoints]:
+def _rows(book: Book) -> dict[tuple[str, str], commands.Body]:
+    """Give what a book wants of each system, by tag."""
     adjusts, moves = ledger.wanted(book)
-    rows: dict[tuple[str, str], commands.AdjustPoints | commands.MovePoints] = {}
+    rows: dict[tuple[str, str], commands.Body] = {}
     for one in adjusts:
         rows[COUNTERPOINT, one.tag] = _adjust(one)
     for move in moves:
         store, _, account_id = move.account.partition("/")
-        rows[store, move.tag] = _move(move, account_id)
+        rows[store, move.tag] = _move(move, account_id, book.expires)
     return rows
 
 
-def _adjust(one: Adjust) -> commands.AdjustPoints:
+def _adjust(one: Adjust) -> commands.Body:
+    if one.cust_no.startswith(CARD):
+        return commands.AdjustCard(tag=one.tag, number=one.cust_no.removeprefix(CARD), cents=one.points)
     return commands.AdjustPoints(tag=one.tag, cust_no=one.cust_no, points=one.points)
 
 
-def _move(one: MovePoints, account_id: str) -> commands.MovePoints:
+def _move(one: MovePoints, account_id: str, expires: str) -> commands.Body:
+    if account_id.startswith(CARD):
+        number = account_id.removeprefix(CARD)
+        return commands.MoveCard(tag=one.tag, number=number, cents=one.points, expires=expires)
     return commands.MovePoints(tag=one.tag, account_id=account_id, points=one.points)
 
 
@@ -273,6 +296,8 @@ def _has(book: Book, tag: str) -> bool:
 
 def _ask(state: State, before: Book, book: Book) -> None:
     """Let what nothing explains wait for a merge that may; and settle what was asked and is explained by now."""
+    if book.is_card:
+        gift_cards.ask_if_overdrawn(state, before, book)
     for entry_id, entry in book.pos.items():
         was = before.pos.get(entry_id)
         if entry.is_held and (was is None or not was.is_held):
@@ -286,9 +311,9 @@ def look_again(state: State, entry_id: str) -> None:
     """Let the web have what nothing has explained where it is little; ask where it is much."""
     book = state.books.holder("pos", entry_id)
     entry = book.pos.get(entry_id) if book is not None else None
-    if book is None or entry is None or not entry.is_held:
+    if book is None or entry is None or not entry.is_held or entry.cause == "altered":
         return
-    if abs(entry.left) <= state.shop.unexplained_max:
+    if abs(entry.left) <= state.shop.unexplained_max and not book.is_card:
         state.books.keep(ledger.let_go(book, entry_id))
         return
     message = (
@@ -300,7 +325,7 @@ def look_again(state: State, entry_id: str) -> None:
 
 def take_decision(state: State, kind: str, key: str, decision: str) -> None:
     """Do what a person decided about points."""
-    if kind == UNEXPLAINED and decision == ACCEPT:
+    if kind in {UNEXPLAINED, gift_cards.OVERDRAWN} and decision == ACCEPT:
         book = state.books.holder("pos", key)
         if book is not None:
             state.books.keep(ledger.let_go(book, key))

@@ -12,7 +12,7 @@ from processors import accounts, customers, documents, groups, loyalty, matches,
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import next_run
 from processors.shop import State
-from schemas.names import COUNTERPOINT, POINTS, OurId
+from schemas.names import COUNTERPOINT, GIFT_CARDS, POINTS, OurId
 from schemas.outcomes import Cursor, Heartbeat, Outcome
 from schemas.records import Customer
 from schemas.requests import (
@@ -60,7 +60,7 @@ def _follow(outcome: Outcome, state: State) -> None:
         profiles.take_answer(outcome, state)
     elif outcome.task == CUSTOMERS:
         _follow_customer(outcome, state)
-    elif outcome.task == POINTS:
+    elif outcome.task in {POINTS, GIFT_CARDS}:
         loyalty.take_answer(outcome, state)
 
 

@@ -12,7 +12,7 @@ from processors.books import Ledger
 from processors.rules.documents import Site
 from processors.rules.profiles import Abilities
 from processors.rules.qualification import Terms
-from schemas.names import COUNTERPOINT, POINTS, OurId
+from schemas.names import COUNTERPOINT, GIFT_CARDS, POINTS, OurId
 from schemas.profiles import FIELDS
 
 
@@ -57,9 +57,17 @@ class Shop:
     customers: Mapping[str, Customers] = field(default_factory=dict)  # By store; one that is not here is left alone.
     abilities: Mapping[str, Abilities] = field(default_factory=dict)  # By system.
     loyalty: Mapping[str, Loyalty] = field(default_factory=dict)  # By store; one that is not here is left alone.
+    cards_at: str = ""  # The store that keeps the gift cards; "": none does.
+    cards_redeem: bool = False  # The point of sale's cards go up, and are redeemed there.
+    cards_buy: bool = False  # Cards bought there are asked for at the point of sale.
     unexplained_max: int = 0  # A balance that nothing explains is asked about where it is larger.
     merge_wait: timedelta = timedelta(seconds=120)  # How long a merge's traces may take to show.
     pos: str = COUNTERPOINT  # Of the pairs of customers: a pair of two stores names one of them.
+
+    @property
+    def keeps_books(self) -> bool:
+        """Whether points or gift cards are kept the same."""
+        return bool(self.loyalty or self.cards_at)
 
     @property
     def prefixes(self) -> Mapping[str, str]:
@@ -77,6 +85,7 @@ class Shop:
             *((store, task) for store in self.customers for task in ("customers", "profiles")),
             *([(self.pos, "profiles")] if self.customers else []),
             *((system, POINTS) for system in (COUNTERPOINT, *self.loyalty) if self.loyalty),
+            *((system, GIFT_CARDS) for system in (COUNTERPOINT, self.cards_at) if self.cards_at),
         )
 
     def keeps(self, system: str, entity: str) -> bool:

@@ -3,6 +3,9 @@
 Balances, new rows and unposted tags are read in one snapshot transaction and published as one message, all on one
 partition, each with its version and the one before (design 7). Only then is a reading made when there is something
 to tell: a customer's row has changed, a tag is gone, or we have written an adjustment.
+
+What was posted before the first reading is in the balances, and never told. A ticket that was open then is told with
+it: it comes again when it is posted, and has to be known by then.
 """
 
 import hashlib
@@ -11,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from counterflow.clock import Clock
 from counterflow.config import Points
@@ -20,12 +23,12 @@ from counterflow.systems.counterpoint.dialects import oldest_active
 from counterflow.systems.ports import Read, Reading, Source
 from schemas.changes import Change, decode_key, encode_key
 from schemas.changes import Source as Origin
-from schemas.loyalty import PointsReading, PointsShown
+from schemas.loyalty import HistoryRow, PointsReading
 from schemas.names import COUNTERPOINT, POINTS
 
 PAGE_ROWS = 1000
+ROWS_MAX = 20_000  # Of one reading, far below what a message holds: the points of a whole shop may expire in a night.
 UNPOSTED_S = 1.0  # How often is looked for tags that staff have deleted: nothing else tells of it.
-KEY = encode_key({"READING": "points"})  # One key, one partition, one order.
 
 
 class _Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,22 +42,31 @@ class _Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tags: str = ""  # Of the last reading: a digest.
 
 
-@dataclass(slots=True)
-class _Pending:
-    """What one poll is to tell of."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _News:
+    """The rows that one reading tells, and where the next one goes on."""
 
-    changed: set[str]
-    page: list[PointsShown]
+    rows: list[HistoryRow]
+    low: int
+    known: list[str]
+    later: frozenset[str] = frozenset()  # Whose rows are not all among them: their balance has to wait.
 
 
 class PointsSource:
     """Reads what the inner source reads, and points. See ports.Source."""
 
     def __init__(
-        self, inner: Source, engine: Engine, settings: Points, *, clock: Clock, page_rows: int = PAGE_ROWS
+        self,
+        inner: Source,
+        engine: Engine,
+        settings: Points,
+        *,
+        clock: Clock,
+        page_rows: int = PAGE_ROWS,
+        rows_max: int = ROWS_MAX,
     ) -> None:
         self._inner, self._engine, self._settings, self._clock = inner, engine, settings, clock
-        self._page_rows = page_rows
+        self._page_rows, self._rows_max = page_rows, rows_max
         self.system, self.poll_s = inner.system, inner.poll_s
         self._unposted_at = float("-inf")
 
@@ -67,7 +79,7 @@ class PointsSource:
         reads: list[Read] = []
         if changed or at.page is not None or self._has_news(at):
             reading, at = self._read(at, changed)
-            reads = [_read(reading, inner.position)]
+            reads = [envelope(reading, inner.position)]
         return Reading(
             reads=(*inner.reads, *reads),
             entities=(*inner.entities, POINTS),
@@ -96,21 +108,21 @@ class PointsSource:
     def _read(self, at: _Cursor, changed: set[str]) -> tuple[PointsReading, _Cursor]:
         with sql.writing(self._engine) as own:
             version = points.next_version(own, above=at.version)
-        with sql.reading(self._engine, snapshot=True) as connection:
+        # Before the snapshot begins: what is committed between the two is in it, and is told now or again.
+        with sql.reading(self._engine, snapshot=False) as connection:
             low = oldest_active(connection)
-            if at.page == "" and not at.low:  # What was there before is in the balances.
-                at = replace(at, low=low, known=_ids(points.new_rows(connection, self._settings, after=low)))
-            found = points.new_rows(connection, self._settings, after=at.low)
+        with sql.reading(self._engine, snapshot=True) as connection:
+            news = self._first_rows(connection, low) if at.page == "" else self._new_rows(connection, at, low)
             tags = points.unposted(connection, self._settings)
-            rows = [replace(row, version=version) for _, row in found if row.row_id not in at.known]
+            rows = [replace(row, version=version) for row in news.rows]
             page = [] if at.page is None else points.page(connection, at.page, self._page_rows)
-            others = (changed | {row.cust_no for row in rows}) - {one.cust_no for one in page}
+            others = ({row.cust_no for row in rows} | changed) - news.later - {one.cust_no for one in page}
             shown = [*page, *points.customers(connection, sorted(others))]
         reading = PointsReading(
             key=POINTS,
             version=version,
             previous=at.version,
-            customers=tuple(shown),
+            customers=tuple(one for one in shown if one.cust_no not in news.later),
             rows=tuple(rows),
             unposted=tuple(tags),
         )
@@ -118,11 +130,36 @@ class PointsSource:
             inner=at.inner,
             page=page[-1].cust_no if len(page) == self._page_rows else None,
             version=version,
-            low=max(low, at.low),
-            known=[row.row_id for row_version, row in found if row_version > max(low, at.low)],
-            tags=_digest(tags),
+            low=news.low,
+            known=news.known,
+            tags="" if news.later else _digest(tags),
         )
         return reading, following
+
+    def _first_rows(self, connection: Connection, low: int) -> _News:
+        """Give what is not posted yet; what is there already is in the balances."""
+        is_open = points.new_rows(connection, points.open_rows(self._settings), after=0)
+        there = points.new_rows(connection, self._settings, after=low)
+        return _News(rows=[row for _, row in is_open], low=low, known=[row.row_id for _, row in there])
+
+    def _new_rows(self, connection: Connection, at: _Cursor, low: int) -> _News:
+        """Give the rows that were not told, the oldest ones first; all that have a reference of ours or of staff.
+
+        Below the last row version there can be a lower one only in a database that was restored from a backup.
+        """
+        found = sorted(points.new_rows(connection, self._settings, after=min(low, at.low)), key=_row_version)
+        known = set(at.known)
+        fresh = [one for one in found if one[1].row_id not in known]
+        some, rest = fresh[: self._rows_max], fresh[self._rows_max :]
+        told = [row for _, row in some] + [row for _, row in rest if row.reference]
+        low = min(low, some[-1][0]) if rest else low
+        known |= {row.row_id for row in told}
+        return _News(
+            rows=told,
+            low=low,
+            known=[row.row_id for version, row in found if version > low and row.row_id in known],
+            later=frozenset(row.cust_no for _, row in rest if not row.reference),
+        )
 
 
 def _cursor(text: str | None) -> _Cursor:
@@ -137,15 +174,17 @@ def _tells(read: Read, at: _Cursor) -> bool:
     return read.change.op != "r" or at.page is None
 
 
-def _ids(rows: Sequence[tuple[int, object]]) -> list[str]:
-    return [row.row_id for _, row in rows]  # type: ignore[attr-defined]
+def _row_version(one: tuple[int, HistoryRow]) -> int:
+    return one[0]
 
 
 def _digest(tags: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(tags).encode()).hexdigest()[:16]
 
 
-def _read(reading: PointsReading, position: int) -> Read:
+def envelope(reading: PointsReading, position: int, *, key: str = POINTS) -> Read:
+    """Give a reading as a change: all of one key stand on one partition, in their order."""
     origin = Origin(system=COUNTERPOINT, entity=POINTS, ts_ms=0, position=position, snapshot="false")
     body = msgspec.Raw(msgspec.json.encode(reading))
-    return Read(entity=POINTS, key=KEY, change=Change(op="u", after=body, source=origin, ts_ms=0))
+    change = Change(op="u", after=body, source=origin, ts_ms=0)
+    return Read(entity=POINTS, key=encode_key({"READING": key}), change=change)

@@ -24,7 +24,8 @@ from counterflow.config import Store
 from counterflow.errors import Rejected, Transient
 from counterflow.systems.ports import Read, Reading
 from counterflow.systems.woocommerce.client import PAGE, WooClient
-from counterflow.systems.woocommerce.companion import CHANGES_MAX, Companion
+from counterflow.systems.woocommerce.companion import Companion
+from producers.companion_feed import CompanionFeed
 from schemas.changes import NOTHING, Change, Source
 from schemas.names import POINTS
 
@@ -33,7 +34,6 @@ NEWEST = 20  # Customers looked at with every poll.
 ORDERS_KNOWN_MAX = 20_000
 BY_DATE = ("orders", "products")  # Orders first: what explains a product's new stock comes before it.
 SWEPT = ("customers", "products", "trash")  # "trash": the orders in it, which no other list shows.
-POINTS_PAGES_MAX = 10  # Of transactions, in one poll; the next one goes on.
 GONE = b""  # In place of the hash of a row that is gone.
 Row = dict[str, Any]
 
@@ -79,7 +79,7 @@ class StorePoller:
 
     def __init__(self, system: str, client: WooClient, hints: Hints, settings: Store, clock: Clock) -> None:
         self.system, self._client, self._hints = system, client, hints
-        self._companion = Companion(client) if settings.loyalty else None
+        self._feed = CompanionFeed(system, Companion(client), settings)
         self._settings, self._clock = settings, clock
         self._log = log.get("producer").bind(source=system)
         self._known: dict[str, OrderedDict[str, bytes]] = {name: OrderedDict() for name in (*BY_DATE, "customers")}
@@ -109,9 +109,9 @@ class StorePoller:
             rows, state = self._list(entity, state)
             reads += self._publishable(entity, rows, position + 1)
         reads += self._sweep(position + 1, answers=bool(entities))
-        if self._companion is not None and (entities or any(hint.entity == POINTS for hint in hints)):
-            moved, last = self._points(self._companion, int(state.get(POINTS, 0)), position + 1)
-            reads, state = reads + moved, state | {POINTS: str(last)}
+        if self._feed.is_needed and (entities or any(hint.entity == POINTS for hint in hints)):
+            moved, state = self._feed.read(state, position + 1)
+            reads += moved
             entities.append(POINTS)
         return Reading(
             reads=tuple(reads),
@@ -174,28 +174,6 @@ class StorePoller:
                 more[entity] = dates[-1]
         self._next = replace(self._next, more=more)
         return rows, state | ({entity: max(dates[-1], state.get(entity, ""))} if dates else {})
-
-    def _points(self, companion: Companion, last: int, position: int) -> tuple[list[Read], int]:
-        """Read the transactions of points behind the last one: none is ever given a lower id later.
-
-        A plugin that is off, for an update or for good, holds nothing else up.
-        """
-        reads: list[Read] = []
-        for _ in range(POINTS_PAGES_MAX):
-            try:
-                page = companion.points_changes(last)
-            except (Transient, Rejected) as error:
-                self._log.warning("points not read", why=str(error))
-                break
-            for one in page.changes:
-                source = Source(system=self.system, entity=POINTS, ts_ms=_ms(one.created_at), position=position)
-                change = Change(op="c", after=msgspec.Raw(msgspec.json.encode(one)), source=source, ts_ms=source.ts_ms)
-                together = f"points/{one.user}".encode()  # An account's transactions are handled in their order.
-                reads.append(Read(entity=POINTS, key=str(one.id).encode(), change=change, together=together))
-            last = page.last
-            if len(page.changes) < CHANGES_MAX:
-                break
-        return reads, last
 
     def _second(self, entity: str, second: str) -> list[Row]:
         """Read one second that has more rows than a page, from its last page to its first.

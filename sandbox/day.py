@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.gift_cards import GiftCards
 from sandbox.life import Life
 from sandbox.points import Points
 from sandbox.remote import Remote
@@ -21,6 +22,7 @@ FEES = [[{"name": "Gift wrap", "cents": 350}], [{"name": "Loyalty", "cents": -13
 FEES.append([*FEES[0], *FEES[1]])
 STAFF_S = 15.0  # A document that is voided before anybody can have read it says nothing to a replay.
 POINTS_SHARE = 0.3  # How often points move, for each thing that happens in the shop.
+CARDS_SHARE = 0.1  # How often something happens to a gift card.
 LIFE_SHARE = 0.12  # How often something happens to a profile, for each thing that happens in the shop.
 
 
@@ -49,6 +51,7 @@ class Day:
     prefixes: Mapping[str, str]  # What each store's documents carry before the order's id.
     life: Life | None = None  # What happens to profiles beside the orders; None: nothing.
     points: Points | None = None  # What happens to points; None: nothing.
+    gift_cards: GiftCards | None = None  # What happens to gift cards beside the orders; None: nothing.
     people: list[Person] = field(default_factory=list)
     waiting: list[tuple[str, int]] = field(default_factory=list)  # Orders that are not paid yet.
     placed: list[tuple[str, int]] = field(default_factory=list)  # Orders that were paid.
@@ -100,6 +103,8 @@ class Day:
             self.people = [one for one in self.people if one.name not in self.life.quiet]
         if self.points is not None and self.points.dice.random() < POINTS_SHARE:
             self.points.step()
+        if self.gift_cards is not None and self.gift_cards.dice.random() < CARDS_SHARE:
+            self.gift_cards.step()
 
     def sale(self) -> None:
         """Sell one to three of an item at the till."""

@@ -217,6 +217,31 @@ class MovePoints(_Body, frozen=True, kw_only=True, tag="move_points"):
     points: int
 
 
+class AdjustCard(_Body, frozen=True, kw_only=True, tag="adjust_card"):
+    """Have a gift card of the point of sale moved under this tag, as far as it has so much; once."""
+
+    tag: str
+    number: str
+    cents: int
+
+
+class MoveCard(_Body, frozen=True, kw_only=True, tag="move_card"):
+    """Have a store's gift card moved under this tag, as far as it has so much; made, where it is not there."""
+
+    tag: str
+    number: str
+    cents: int
+    expires: str = ""  # Its last day, where it is made; "": none.
+
+
+class ChangeCard(_Body, frozen=True, kw_only=True, tag="change_card"):
+    """Have a store's gift card void or good, with this last day."""
+
+    number: str
+    is_void: bool
+    expires: str = ""
+
+
 Body = (
     SetStock
     | CreateCustomer
@@ -231,6 +256,9 @@ Body = (
     | NoteDocument
     | AdjustPoints
     | MovePoints
+    | AdjustCard
+    | MoveCard
+    | ChangeCard
 )
 
 

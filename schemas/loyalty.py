@@ -4,6 +4,8 @@ import msgspec
 
 from schemas.records import Record
 
+CARD = "card:"  # Before a gift card's number, in place of a customer's number or an account's id: amounts are cents.
+
 
 class WebTransaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Points were added to, or taken from, one account of a store: by its shopper, or by us."""
@@ -30,7 +32,8 @@ class PointsShown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     cust_no: str
     balance: int | None  # None: he is not there any more; rows of his may still come.
-    is_enrolled: bool = True  # In a programme, and flagged e-commerce (loyalty-R12).
+    is_enrolled: bool = True  # In a programme, and flagged e-commerce (loyalty-R12); a gift card: not void.
+    expires: str = ""  # A gift card's last day, ISO; "": none.
 
 
 class PointsReading(Record, frozen=True, kw_only=True):
@@ -43,12 +46,13 @@ class PointsReading(Record, frozen=True, kw_only=True):
     previous: int  # Of the reading before; 0: this is the first.
     customers: tuple[PointsShown, ...] = ()
     rows: tuple[HistoryRow, ...] = ()  # New since the reading before; more is no harm.
-    unposted: tuple[str, ...] = ()  # All of our tags among the adjustments that wait to be posted.
+    unposted: tuple[str, ...] | None = ()  # All of our tags among the adjustments that wait; None: of gift cards.
 
 
 class PointsMoved(Record, frozen=True, kw_only=True):
     """A transaction as a store's reader gives it; its key is the transaction's id."""
 
-    account_id: str
+    account_id: str  # Or CARD and a gift card's number.
     points: int
     reference: str = ""
+    order_id: str = ""  # Of a gift card: the order that it paid for, or was given back from.

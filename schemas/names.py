@@ -10,4 +10,5 @@ OurId = NewType("OurId", str)  # One customer, however many systems know him.
 
 COUNTERPOINT = SystemId("counterpoint")
 POINTS = "points"  # The entity, and the task.
+GIFT_CARDS = "gift_cards"  # The task.
 RETURN = "Counterpoint return "  # Before a ticket's number: the reason of a refund that records a return at the till.

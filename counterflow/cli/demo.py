@@ -17,6 +17,7 @@ from counterflow.cli.rebuild import compare_rebuilt
 from sandbox import lives
 from sandbox.aftermath import check_gift_cards, check_refunds, check_shipments, check_till_returns
 from sandbox.day import Day, Storm, play
+from sandbox.gift_cards import GiftCards, check_balances
 from sandbox.life import Life
 from sandbox.points import Points, check_points
 from sandbox.remote import Remote
@@ -42,10 +43,10 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         pipeline.master_on()
         _say("waiting until both stores show what the shop has")
         _settle(made, pipeline, remote)
-        life, points = _people(remote, shop, seed)
+        life, points, cards = _people(remote, shop, seed)
         prefixes = {name: site.prefix for name, site in made.sites().items()}
         _settle(made, pipeline, remote)
-        day = Day(remote, shop, random.Random(seed), prefixes, life, points)
+        day = Day(remote, shop, random.Random(seed), prefixes, life, points, cards)
         day.open()
         for store in remote.stores:
             remote.faults(store, delay_s=CALM_DELAY_S)
@@ -65,6 +66,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         _settle(made, pipeline, remote, quiet_s=1.0)
         day.finish()
         points.finish()
+        cards.finish()
         _do_what_is_asked(made, pipeline, remote)
         _say("waiting until nothing is left to do")
         _settle(made, pipeline, remote, quiet_s=2 * SWEEP_S + QUIET_S)
@@ -78,6 +80,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
             check_till_returns(journal, states, made.sites()),
             check_gift_cards(shop, states),
             check_points(points, states, journal),
+            check_balances(cards, states, journal),
             lives.check_profiles(life, states, journal),
             lives.check_accounts(life, states, journal, per_hour=PER_HOUR),
         ]
@@ -101,13 +104,15 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
     return 0 if report["wrong"] == 0 and report["replay_changes"] == 0 else 1
 
 
-def _people(remote: Remote, shop: Shop, seed: int) -> tuple[Life, Points]:
-    """Find out whose profiles and points the day is about."""
+def _people(remote: Remote, shop: Shop, seed: int) -> tuple[Life, Points, GiftCards]:
+    """Find out whose profiles and points, and which gift cards, the day is about."""
     life = Life(remote, shop, random.Random(f"life {seed}"))
     life.open()
     points = Points(remote, life, random.Random(f"collectors {seed}"))
     points.open()
-    return life, points
+    cards = GiftCards(remote, shop, random.Random(f"cards {seed}"))
+    cards.open()
+    return life, points, cards
 
 
 def _enter_returns(pipeline: Pipeline, remote: Remote) -> None:
@@ -119,9 +124,12 @@ def _enter_returns(pipeline: Pipeline, remote: Remote) -> None:
 
 
 def _do_what_is_asked(made: Installation, pipeline: Pipeline, remote: Remote) -> None:
-    """Let staff enter the return of each refund, and accept each balance that no row explains: it was written over."""
+    """Let staff enter the return of each refund, sell each card that the web has sold, accept what was written over."""
     _settle(made, pipeline, remote)  # What the last of the day asks is asked after a poll.
     _enter_returns(pipeline, remote)
+    for facts in pipeline.asked("gift-card-bought"):
+        card = {"number": facts["number"], "amount": facts["cents"] / 100, "code": "GC"}
+        remote.post("counterpoint", "gift-cards", **card).raise_for_status()
     for facts in pipeline.asked("points-unexplained"):
         pipeline.decide(f"points-unexplained:{facts['entry']}", "accept")
 

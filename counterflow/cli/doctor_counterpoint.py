@@ -102,11 +102,11 @@ def _now(connection: Connection) -> datetime:
 
 def _own_tables(config: Config) -> list[tuple[Table, tuple[str, ...]]]:
     """Give our own tables in Counterpoint's database, and what we do with each."""
-    cursor_or_queue = {
-        "change_tracking": (sql.CURSOR, ("insert", "update")),
-        "trigger_queue": (sql.QUEUE, ("delete",)),
-    }
-    return [(sql.CLAIM, ("insert", "update")), cursor_or_queue[config.counterpoint.sql.source]]
+    claim, cursor = ((table, ("insert", "update")) for table in (sql.CLAIM, sql.CURSOR))
+    if config.counterpoint.sql.source == "change_tracking":
+        return [claim, cursor]
+    points = [cursor] if config.counterpoint.points else []  # Their readings and adjustments are numbered there.
+    return [claim, (sql.QUEUE, ("delete",)), *points]
 
 
 def touching_nothing(table: Table) -> dict[str, Insert | Update | Delete]:

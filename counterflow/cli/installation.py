@@ -61,6 +61,7 @@ LOYALTY = {
     "expired_by": "counterpoint",
     "earned_by": "stores",
 }
+CARDS_AT = "north"
 START_S_MAX = 120.0
 OURS = (b"counterflow.cli", b"kafka.Kafka", b"postgres")
 PREFIXES = {"north": ("N-", "WEBN", 2), "south": ("S-", "WEBS", 3)}  # Order prefix, Counterpoint store, safety stock.
@@ -144,6 +145,7 @@ class Installation:
                 "rest": {name: own[name] for name in ("company", "user", "password", "api_key")}
                 | {"url": own["rest_url"], "ca_file": self.addresses["ca_file"], "timeout_s": 5, "server_timeout_s": 6},
                 "points": LOYALTY,
+                "gift_cards": {"tag": "REF"},
             },
             "stores": {name: self._store(name) for name in PREFIXES},
             "lease_s": 20,
@@ -184,6 +186,7 @@ class Installation:
             "stock": {"locations": ["MAIN"], "buffer": buffer},
             "customers": CUSTOMERS,
             "loyalty": {"first": "add"},
+            **({"gift_cards": {"redeem": True, "buy": True}} if name == CARDS_AT else {}),
         }
 
     def config(self) -> Config:

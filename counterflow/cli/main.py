@@ -90,10 +90,21 @@ def _known(config: Config, system: str) -> Config:
     return config
 
 
-from counterflow.cli import doctor, matches, order, people, sandbox_commands, steer  # noqa: E402 - they add their commands to `app`
+from counterflow.cli import (  # noqa: E402 - they add their commands to `app`
+    doctor,
+    ledger,
+    matches,
+    order,
+    people,
+    points,
+    sandbox_commands,
+    steer,
+)
 
 steer.add_to(app)
 order.add_to(app)
+ledger.add_to(app)
+points.add_to(app)
 people.add_to(app)
 matches.add_to(app)
 sandbox_commands.add_to(app)

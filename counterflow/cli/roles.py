@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from counterflow import kafka, log, pages
 from counterflow.clock import Clock, SystemClock
@@ -87,6 +87,7 @@ def produce(config: Config, system: str, port: int) -> None:
 
 def _counterpoint_source(config: Config, clock: Clock, stop: threading.Event) -> Source:
     from counterflow.systems.counterpoint import points, sql, tracking
+    from producers.counterpoint_cards import CardsSource
     from producers.counterpoint_points import PointsSource
     from producers.counterpoint_queue import QueueSource
     from producers.counterpoint_tracking import TrackingSource
@@ -101,11 +102,15 @@ def _counterpoint_source(config: Config, clock: Clock, stop: threading.Event) ->
             lambda: tracking.connect(engine), lambda versions: tracking.note(engine, versions), poll_s=settings.poll_s
         )
     )
-    found = config.counterpoint.points
-    if found is None:
-        return source
-    _until(lambda: points.check(engine, found), "waiting for Counterpoint's database", clock, stop)
-    return PointsSource(source, engine, found, clock=clock)
+    found, kept = config.counterpoint.points, config.counterpoint.gift_cards
+    if found is not None:
+        check = found
+        _until(lambda: points.check(engine, check), "waiting for Counterpoint's database", clock, stop)
+        source = PointsSource(source, engine, found, clock=clock)
+    marker = next((store.orders.prefix for store in config.stores.values() if store.gift_cards), None)
+    if kept is not None and marker is not None:
+        source = CardsSource(source, engine, kept, marker=marker, clock=clock)
+    return source
 
 
 def _store_source(config: Config, system: str, clock: Clock, stop: threading.Event) -> Source:
@@ -184,6 +189,7 @@ def _counterpoint_target(config: Config, clock: Clock) -> Target:
         server_timeout_s=rest.server_timeout_s,
         tracking=config.counterpoint.sql.tracking_numbers or "",
         points=config.counterpoint.points,
+        gift_cards=config.counterpoint.gift_cards,
     )
 
 
@@ -191,11 +197,13 @@ def _store_target(system: str, settings: Store, clock: Clock) -> Target:
     from consumers.stores import StoreTarget
     from counterflow.systems.woocommerce.client import WooClient
     from counterflow.systems.woocommerce.companion import Companion
-    from counterflow.systems.woocommerce.loyalty import CompanionLoyalty
+    from counterflow.systems.woocommerce.loyalty import CompanionCards, CompanionLoyalty
 
     client = WooClient(system, settings, clock)
-    loyalty = CompanionLoyalty(Companion(client)) if settings.loyalty else None
-    return StoreTarget(system, client, clock=clock, loyalty=loyalty)
+    companion = Companion(client)
+    loyalty = CompanionLoyalty(companion) if settings.loyalty else None
+    cards = CompanionCards(companion) if settings.gift_cards and settings.gift_cards.redeem else None
+    return StoreTarget(system, client, clock=clock, loyalty=loyalty, cards=cards)
 
 
 def process(config: Config, port: int, *, worker: int = 1) -> None:
@@ -293,8 +301,18 @@ def shop(config: Config) -> "Shop":
         },
         merge_wait=timedelta(seconds=config.merge_wait_s),
         loyalty=_loyalty(config),
+        **_cards(config),
         unexplained_max=config.counterpoint.points.unexplained_max if config.counterpoint.points else 0,
     )
+
+
+def _cards(config: Config) -> dict[str, Any]:
+    """Give which store keeps the gift cards: none before the point of sale's part is there."""
+    found = [(name, store.gift_cards) for name, store in config.stores.items() if store.gift_cards]
+    if config.counterpoint.gift_cards is None or not found:
+        return {}
+    (name, policy), *_ = found
+    return {"cards_at": name, "cards_redeem": policy.redeem, "cards_buy": policy.buy}
 
 
 def _loyalty(config: Config) -> "dict[str, Loyalty]":

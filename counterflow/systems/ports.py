@@ -81,6 +81,18 @@ class Loyalty(Protocol):
         ...
 
 
+class GiftCardPort(Protocol):
+    """A store's gift cards: moved by differences under tags, as points are. Amounts are cents."""
+
+    def move(self, number: str, cents: int, tag: str, *, expires: str = "") -> int:
+        """Move a card, as `Loyalty.move`; one that is not there is made by what it is to be given."""
+        ...
+
+    def change(self, number: str, *, is_void: bool, expires: str) -> bool:
+        """Have a card void or good, with this last day ("": none). Says whether there is such a card."""
+        ...
+
+
 class Target(Protocol):
     """A system that commands are carried out in. Applying a command twice is applying it once."""
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.loyalty import HistoryRow, WebTransaction
+from schemas.loyalty import CARD, HistoryRow, WebTransaction
 
 TAG = "CF-"  # Of a shopper's transaction in its adjustment, and of an entry of the point of sale on the web.
 TRANSFER = "CT-"  # Of a move between two accounts: it is never seen at the point of sale.
@@ -93,12 +93,18 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     versions: Mapping[str, int] = {}  # Customer number -> the last snapshot of his that was taken.
     opened: Mapping[str, int] = {}  # Customer number -> the version up to which rows are inside his opening.
     is_enrolled: bool = True
+    expires: str = ""  # A gift card's last day.
     accounts: Mapping[str, Account] = {}
     web: Mapping[str, WebEntry] = {}  # By tag.
     pos: Mapping[str, PosEntry] = {}  # By entry id.
     moves: Mapping[str, Move] = {}  # By tag.
     early: Mapping[str, WebTransaction] = {}  # Our own transactions, read before the move was decided here.
     early_rows: Mapping[str, HistoryRow] = {}  # Rows with our tag, read before the transaction they came from.
+
+    @property
+    def is_card(self) -> bool:
+        """Whether this is a gift card's book: cents, and no money may appear."""
+        return self.cust_no.startswith(CARD)
 
     @property
     def pos_sum(self) -> int:

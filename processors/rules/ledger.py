@@ -29,6 +29,7 @@ from processors.rules.book import (
     Account,
     Adjust,
     Book,
+    Cause,
     Move,
     MovePoints,
     PointsSnapshot,
@@ -40,6 +41,7 @@ from processors.rules.book import (
 from schemas.loyalty import HistoryRow, WebTransaction
 
 Value = TypeVar("Value")
+NEVER = 2**62  # No reading has such a version.
 
 
 def link_account(book: Book, name: str, *, since: str, before: int | None = None) -> Book:
@@ -94,6 +96,35 @@ def decide_opening(book: Book, name: str, choice: Literal["keep_pos", "keep_web"
     if opening is not None:
         left, pos = opening.left, {**book.pos, opening_id: replace(opening, left=0)}
     return replace(book, pos=pos, web={**book.web, tag: WebEntry(entry_id=entry_id, points=points - left)})
+
+
+def keep_bought(book: Book, name: str) -> Book:
+    """Keep what a card had that was bought in the store: of what staff sold it for, only the difference goes up."""
+    book = decide_opening(book, name, "keep_pos")
+    pos = dict(book.pos)
+    _cancel(pos, f"c:open:{book.cust_no}", f"c:w:open:{name}")
+    return replace(book, pos=pos)
+
+
+def take_order_payment(book: Book, seen: WebTransaction, tag: str) -> Book:
+    """Enter what an order took off a gift card, or gave back: it travels in the order's own document, not by us.
+
+    Args:
+        book: The card's.
+        seen: The store's transaction.
+        tag: What the row of the point of sale will carry: the document's marker and the sign.
+    """
+    entry_id = f"w:{seen.store}:{seen.transaction_id}"
+    mine = {one: entry for one, entry in book.web.items() if one.partition("#")[0] == tag}
+    if any(entry.entry_id == entry_id for entry in mine.values()):
+        return book
+    name = f"{seen.store}/{seen.account_id}"
+    account = book.accounts[name]
+    own = f"{tag}#{len(mine) + 1}" if mine else tag  # The order was given up, and paid once more.
+    entry = WebEntry(entry_id=entry_id, points=seen.points, state="written", shown_after=NEVER)
+    accounts = {**book.accounts, name: replace(account, read=account.read + seen.points)}
+    book = replace(book, accounts=accounts, web={**book.web, own: entry})
+    return _settle_early(book)
 
 
 def take_transaction(book: Book, seen: WebTransaction) -> Book:
@@ -163,14 +194,28 @@ def take_unposted(book: Book, unposted: Collection[str], version: int) -> Book:
 def take_row(book: Book, row: HistoryRow) -> Book:
     """Enter a posted row. One with our tag belongs to the book that has the tag, under whichever number it stands."""
     entry_id, tag = f"c:{row.row_id}", row.reference
-    if entry_id in book.pos or (tag in book.early_rows and book.early_rows[tag].row_id == row.row_id):
+    if entry_id in book.pos or any(early.row_id == row.row_id for early in book.early_rows.values()):
         return book
+    if book.is_card and tag and not is_ours(tag):
+        return _take_order_row(book, row)
     if tag in book.web:
         return _settle(book, tag, row)
     if is_ours(tag) and tag not in book.early_rows:
         return replace(book, early_rows={**book.early_rows, tag: row})
     entry = PosEntry(points=row.points, left=row.points, cause="row", version=row.version)
     return replace(book, pos={**book.pos, entry_id: entry})
+
+
+def _take_order_row(book: Book, row: HistoryRow) -> Book:
+    """Settle what an order took off a card by its document's row; one that comes first waits for the store's word."""
+    number = 1
+    while True:
+        tag = f"{row.reference}#{number}" if number > 1 else row.reference
+        if tag in book.web and book.web[tag].state != "settled":
+            return _settle(book, tag, row)
+        if tag not in book.web and tag not in book.early_rows:
+            return replace(book, early_rows={**book.early_rows, tag: row})
+        number += 1
 
 
 def written(book: Book, tag: str, version: int) -> Book:
@@ -226,7 +271,7 @@ def plan(book: Book) -> Book:
     What was decided and cannot be meant any more is dropped: had it been carried out all the same, its echo says so.
     """
     moves = {tag: _amended(book, one) for tag, one in book.moves.items() if not _is_in_vain(book, one)}
-    book = replace(book, moves=moves)
+    book = _net(replace(book, moves=moves)) if book.is_card else replace(book, moves=moves)
     book = _match_early(book)
     if not any(one.state == "sent" for one in book.moves.values()):
         found = _next_move(book)
@@ -358,7 +403,10 @@ def _settle(book: Book, tag: str, row: HistoryRow) -> Book:
     entry, entry_id = book.web[tag], f"c:{row.row_id}"
     is_first = entry.state != "settled"
     points = row.points - entry.points if is_first else row.points
-    more = PosEntry(points=points, left=points, cause="altered" if is_first else "row", version=row.version)
+    # Of a gift card less can be taken than was spent: both sides spent the same money. None may appear of it.
+    is_held = book.is_card and is_first and points > 0
+    cause: Cause = "altered" if is_first else "row"
+    more = PosEntry(points=points, left=points, cause=cause, version=row.version, is_held=is_held)
     settled = replace(entry, state="settled", shown_after=0)
     return replace(book, web={**book.web, tag: settled}, pos={**book.pos, entry_id: more})  # Entered though it be 0.
 
@@ -401,12 +449,17 @@ def _net(book: Book) -> Book:
     """
     pos = dict(book.pos)
     for held_id in [entry_id for entry_id, one in pos.items() if one.is_held]:
-        for back_id in [entry_id for entry_id, one in pos.items() if one.is_held or one.cause == "merged"]:
+        for back_id in [entry_id for entry_id, one in pos.items() if _takes_back(book, one)]:
             _cancel(pos, held_id, back_id)
     for entry_id, one in pos.items():
         if one.is_held and not one.left:
             pos[entry_id] = replace(one, is_held=False)
     return replace(book, pos=pos)
+
+
+def _takes_back(book: Book, one: PosEntry) -> bool:
+    """Say whether an entry may cancel what is held: of a gift card, a debt too, or money would go there and back."""
+    return one.is_held or one.cause == "merged" or (book.is_card and one.left < 0)
 
 
 def _cancel(pos: dict[str, PosEntry], one_id: str, other_id: str) -> None:

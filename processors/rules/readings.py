@@ -47,8 +47,8 @@ def take_reading(books: Books, seen: PointsReading) -> None:
     others = [PointsShown(cust_no=cust_no, balance=None) for cust_no in sorted(rest.keys() - told)]
     for one in _gone_first([*others, *seen.customers]):
         books.keep(_shown(books.of(one.cust_no), one, seen.version, rest.get(one.cust_no, ())))
-    for book in books.waiting():
-        books.keep(ledger.take_unposted(book, seen.unposted, seen.version))
+    for book in books.waiting() if seen.unposted is not None else ():
+        books.keep(ledger.take_unposted(book, seen.unposted or (), seen.version))
 
 
 def _gone_first(shown: Iterable[PointsShown]) -> list[PointsShown]:
@@ -57,6 +57,6 @@ def _gone_first(shown: Iterable[PointsShown]) -> list[PointsShown]:
 
 def _shown(book: Book, one: PointsShown, version: int, rows: Iterable[HistoryRow]) -> Book:
     if one.cust_no == book.cust_no and one.balance is not None and version > book.versions.get(one.cust_no, 0):
-        book = replace(book, is_enrolled=one.is_enrolled)
+        book = replace(book, is_enrolled=one.is_enrolled, expires=one.expires)
     seen = PointsSnapshot(version=version, cust_no=one.cust_no, balance=one.balance, rows=tuple(rows))
     return ledger.take_snapshot(book, seen)

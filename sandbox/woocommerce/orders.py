@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from sandbox.woocommerce import coupons, products, totals
+from sandbox.woocommerce import coupons, products, totals, wallets
 from sandbox.woocommerce import store as shop
 from sandbox.woocommerce.parameters import STATUSES
 from sandbox.woocommerce.store import ADMINISTRATOR, Refused, Row, Store, invalid
@@ -210,6 +210,8 @@ def update(store: Store, number: int, given: Mapping[str, Any], *, actor: str = 
     if row["status"] != before:
         store.note(actor, "order-status", number, status=row["status"], before=before)
         _take_effect(store, row, before=before)
+        if row["status"] in {"cancelled", "failed"}:
+            wallets.give_back(store, number)
     elif actor == "api":
         store.note(actor, "order", number, fields=sorted(given))
     store.changed("order", "updated", number)

@@ -160,3 +160,13 @@ def _cards(store: Store) -> dict[str, Card]:
 def _needs_plugin(store: Store) -> None:
     if not store.has_companion:
         raise no_route()
+
+
+def give_back(store: Store, order: int) -> None:
+    """Give back what an order that is given up took off gift cards, as the plugin does."""
+    mine = [one for one in store.kept.card_moves.after(0, limit=store.kept.card_moves.last) if one.order == order]
+    for number in sorted({one.key for one in mine}):
+        own = [one for one in mine if one.key == number]
+        taken = sum(one.amount for one in own)
+        if taken < 0:
+            move_card(store, "shopper", number, -taken, f"order:{order}:card:{number}:{len(own)}", order=order)

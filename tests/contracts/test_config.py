@@ -91,8 +91,18 @@ def test_markers_of_two_stores_must_not_clash(tmp_path: Path) -> None:
     values = parts()
     other = yaml.safe_load(yaml.safe_dump(values["stores"]["web"]))
     other["orders"]["prefix"] = "W"
+    del other["gift_cards"]
     values["stores"]["other"] = other
     with pytest.raises(Broken, match="markers would clash"):
+        load(write(tmp_path, values))
+
+
+def test_one_store_keeps_the_gift_cards(tmp_path: Path) -> None:
+    values = parts()
+    other = yaml.safe_load(yaml.safe_dump(values["stores"]["web"]))
+    other["orders"]["prefix"] = "X-"
+    values["stores"]["other"] = other
+    with pytest.raises(Broken, match="one store only, not by other and web|one store only, not by web and other"):
         load(write(tmp_path, values))
 
 

@@ -16,8 +16,10 @@ from sqlalchemy import Dialect, Table, TextClause
 from sqlalchemy.dialects.mssql import pyodbc
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 
-from counterflow.systems.counterpoint import releases, sql, tracking
-from counterflow.systems.counterpoint.dialects import app_lock
+from counterflow.cli.installation import LOYALTY
+from counterflow.config import Points
+from counterflow.systems.counterpoint import points, releases, sql, tracking
+from counterflow.systems.counterpoint.dialects import app_lock, oldest_active
 
 GOLDEN = Path(__file__).parent / "golden"
 NOON = datetime(2026, 1, 5, 12)
@@ -30,7 +32,10 @@ class Answer(IteratorResult[Any]):
 
 
 class Recorder:
-    """A connection to a SQL Server that is not there: it compiles what it is asked, and answers what it was told."""
+    """A connection to a SQL Server that is not there: it compiles what it is asked, and answers what it was told.
+
+    A row that has an "of" answers only the statements that begin so.
+    """
 
     def __init__(self, *rows: Mapping[str, Any]) -> None:
         self.dialect: Dialect = pyodbc.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
@@ -43,8 +48,10 @@ class Recorder:
         compiled = statement.compile(dialect=self.dialect, compile_kwargs={"render_postcompile": True})
         lines = [line.rstrip() for line in str(compiled).strip().splitlines()]
         self.statements.append("\n".join(lines))
-        columns = list(self._rows[0]) if self._rows else ["nothing"]
-        return Answer(SimpleResultMetaData(columns), iter([tuple(row.values()) for row in self._rows]))
+        mine = [dict(row) for row in self._rows if self.statements[-1].startswith(row.get("of", ""))]
+        mine = [{name: value for name, value in row.items() if name != "of"} for row in mine]
+        columns = list(mine[0]) if mine else ["nothing"]
+        return Answer(SimpleResultMetaData(columns), iter([tuple(row.values()) for row in mine]))
 
     @contextmanager
     def begin(self) -> Iterator["Recorder"]:
@@ -109,7 +116,35 @@ def of_our_own_tables() -> dict[str, str]:
     }
 
 
-STATEMENTS = of_look_ups() | of_our_own_tables()
+def of_points() -> dict[str, str]:
+    settings = Points.model_validate(LOYALTY)
+    adjustment, is_open, posted = settings.rows
+    bare = adjustment.model_copy(update={"tag": None})
+    rows = {"tag": adjustment, "header": is_open, "minus": posted, "bare": bare}
+    version, there = {"of": "SELECT [USR_CF_CURSOR]", "VER": 7}, {"of": "SELECT [AR_CUST]", "CUST_NO": "C-1"}
+
+    def new_rows(one: Any, name: str) -> None:
+        points.new_rows(one, settings.model_copy(update={"rows": [rows[name]]}), after=4_294_967_300)
+
+    def adjust(one: Any) -> None:
+        points.adjust(one, settings, tag="CF-ABCDEFGHIJ", cust_no="C-1", points=-5)
+
+    return {
+        "points_customers": recorded(lambda one: points.customers(one, ["C-1", "C-2"])),
+        "points_page": recorded(lambda one: points.page(one, "C-1", 1000)),
+        **{f"points_rows_{name}": recorded(lambda one, name=name: new_rows(one, name)) for name in rows},  # type: ignore[misc]
+        "points_unposted": recorded(lambda one: points.unposted(one, settings)),
+        "points_next_version_first": recorded(points.next_version),
+        "points_next_version_later": recorded(points.next_version, version),
+        "points_last_version": recorded(points.last_version),
+        "points_adjust": recorded(adjust, version, there),
+        "points_likely_tables": recorded(points.likely_tables),
+        "points_missing_columns": recorded(lambda one: points.missing_columns(one, settings)),
+        "oldest_active": recorded(oldest_active),
+    }
+
+
+STATEMENTS = of_look_ups() | of_our_own_tables() | of_points()
 for tracked in sql.TRACKED.items():
     STATEMENTS |= of_table(*tracked)
 
@@ -134,6 +169,7 @@ def test_there_is_no_golden_file_without_a_statement() -> None:
         pytest.param(r"\bNOLOCK\b", id="no dirty reads"),
         pytest.param(r"SELECT\s+(TOP\s+\S+\s+)?\*", id="no SELECT *"),
         pytest.param(r"\bRETURNING\b|\bLIMIT\b|__\[POSTCOMPILE", id="nothing that SQL Server does not know"),
+        pytest.param(r"\) = 1\b", id="no boolean: SQL Server has none, and SQLAlchemy would compare it with 1"),
     ],
 )
 def test_no_statement_has(word: str) -> None:
@@ -149,10 +185,11 @@ def test_nocount_is_switched_off_again_and_before_anything_is_thrown() -> None:
             assert "THROW" not in rest[: rest.index("SET NOCOUNT OFF")], file.stem
 
 
-def test_only_our_own_tables_are_written() -> None:
+def test_only_our_own_tables_are_written_and_adjustments_that_wait() -> None:
     written = {
         found
         for file in GOLDEN.glob("*.sql")
         for found in re.findall(r"(?:INSERT INTO|UPDATE|DELETE FROM)\s+([\w.\[\]]+)", file.read_text())
     }
-    assert {one.replace("dbo.", "").strip("[]") for one in written} == {"USR_CF_CLAIM", "USR_CF_CURSOR", "USR_CF_QUEUE"}
+    ours = {"USR_CF_CLAIM", "USR_CF_CURSOR", "USR_CF_QUEUE"}
+    assert {one.replace("dbo.", "").strip("[]") for one in written} == ours | {"AR_LOY_PT_ADJ"}

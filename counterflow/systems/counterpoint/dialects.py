@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Connection, DateTime
+from sqlalchemy import BigInteger, Connection, DateTime
 from sqlalchemy import text as sql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -63,9 +63,11 @@ def _postgresql_row_version(element: Any, compiler: Any, **options: Any) -> str:
 
 
 class newer_than(FunctionElement[Any]):  # noqa: N801
-    """Say whether a row version is above a whole number; the column itself is compared, so an index serves."""
+    """Say whether a row version is above a whole number; the column itself is compared, so an index serves.
 
-    type = Boolean()
+    It has no type: SQL Server knows no boolean, and SQLAlchemy would write "= 1" behind one.
+    """
+
     inherit_cache = True
 
 
@@ -87,6 +89,10 @@ SANDBOX_OLDEST_ACTIVE = "SELECT last_value - 2000 FROM row_ts"
 
 
 def oldest_active(connection: Connection) -> int:
-    """Give a row version below which no transaction is at work any more."""
+    """Give a row version up to which no transaction is at work any more.
+
+    To be asked for before the rows are read, in a transaction of its own: what is committed after a snapshot has begun
+    and before this is asked would be below it, and yet not be seen (docs/facts/sql-server.md 5.4).
+    """
     statement = OLDEST_ACTIVE if connection.dialect.name == "mssql" else SANDBOX_OLDEST_ACTIVE
     return int(connection.execute(sql(statement)).scalar() or 0)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     column,
     insert,
     literal,
+    literal_column,
     or_,
     select,
     table,
@@ -57,7 +58,9 @@ def _rows_table(rows: PointsRows) -> TableClause:
 
 def _unposted_table(settings: Points) -> TableClause:
     one = settings.unposted
-    return _table(one.table, [one.customer, one.tag, one.at, *one.values], [one.points])
+    texts = [name for name, value in one.values.items() if isinstance(value, str)]
+    numbers = [name for name in one.values if name not in texts]
+    return _table(one.table, [one.customer, one.tag, one.at, *texts], [one.points, *numbers])
 
 
 def missing_columns(connection: Connection, settings: Points) -> list[str]:
@@ -128,6 +131,13 @@ def _shown(row: Any) -> PointsShown:
     return PointsShown(cust_no=str(row.CUST_NO).rstrip(), balance=int(row.LOY_PTS_BAL or 0), is_enrolled=is_enrolled)
 
 
+def open_rows(settings: Points) -> Points:
+    """Give the settings of those tables alone whose rows go on to another one, named alike and listed behind it."""
+    names = [one.name for one in settings.rows]
+    rows = [one for at, one in enumerate(settings.rows, 1) if one.name in names[at:]]
+    return settings.model_copy(update={"rows": rows})
+
+
 def new_rows(connection: Connection, settings: Points, *, after: int) -> list[tuple[int, HistoryRow]]:
     """Give the rows with a newer row version, each with that; `version` of the row itself is still to be given."""
     found: dict[str, tuple[int, HistoryRow]] = {}
@@ -160,8 +170,8 @@ def _rows_query(rows: PointsRows, after: int) -> Select[Any]:
             parts[rows.key].label("id"),
             customer.label("cust_no"),
             parts[rows.points].label("points"),
-            (parts[rows.minus] if rows.minus else literal(0)).label("minus"),
-            (parts[rows.tag] if rows.tag else literal("")).label("tag"),
+            (parts[rows.minus] if rows.minus else literal_column("0")).label("minus"),
+            (parts[rows.tag] if rows.tag else literal_column("''")).label("tag"),
             row_version(parts[rows.version]).label("row_version"),
         )
         .select_from(source)

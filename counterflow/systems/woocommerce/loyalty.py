@@ -1,8 +1,10 @@
 """A WooCommerce store's points: by our companion plugin, which gives each transaction a reference of its own."""
 
+from datetime import UTC, datetime, time
+
 from counterflow.errors import Rejected
 from counterflow.systems.ports import LoyaltyAbilities
-from counterflow.systems.woocommerce.companion import Companion
+from counterflow.systems.woocommerce.companion import Companion, Gone
 
 ABSENT = "the companion plugin is not there, or keeps no points: docs/how-to/companion.md"
 
@@ -25,3 +27,32 @@ class CompanionLoyalty:
         if not account_id.isdecimal():
             raise Rejected(f"{account_id!r} is no account of this store: its ids are numbers")
         return self._companion.adjust_points(int(account_id), points, tag, "Counterpoint").points
+
+
+class CompanionCards:
+    """See ports.GiftCardPort."""
+
+    def __init__(self, companion: Companion) -> None:
+        self._companion = companion
+
+    def move(self, number: str, cents: int, tag: str, *, expires: str = "") -> int:
+        """Move a card under a tag, or make it. See ports.GiftCardPort."""
+        try:
+            return self._companion.adjust_card(number, cents, tag, "Counterpoint").cents
+        except Gone:
+            if cents <= 0:
+                return 0
+            return self._companion.create_card(number, cents, tag, expires_at=_end(expires)).balance
+
+    def change(self, number: str, *, is_void: bool, expires: str) -> bool:
+        """Have a card void or good. See ports.GiftCardPort."""
+        try:
+            self._companion.change_card(number, is_void=is_void, expires_at=_end(expires))
+        except Gone:
+            return False
+        return True
+
+
+def _end(day: str) -> datetime | None:
+    """Give the last second of a day; None: never."""
+    return datetime.combine(datetime.fromisoformat(day).date(), time(23, 59, 59), UTC) if day else None

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from counterflow.errors import Rejected
-from schemas.loyalty import PointsMoved
+from schemas.loyalty import CARD, PointsMoved
 from schemas.names import POINTS, RETURN
 from schemas.records import (
     Address,
@@ -258,7 +258,16 @@ def _line(line: Mapping[str, Any], amount: Callable[[Any], int]) -> OrderLine:
 
 
 def _points(values: Mapping[str, Any]) -> PointsMoved:
-    """Read a transaction as our companion plugin lists it."""
+    """Read a transaction as our companion plugin lists it: of points, or of a gift card."""
+    if "number" in values:
+        return PointsMoved(
+            key=f"card-{int(values['id'])}",
+            changed_at=_time(values, "created_gmt"),
+            account_id=f"{CARD}{values['number']}",
+            points=int(values["cents"]),
+            reference=str(values.get("reference") or ""),
+            order_id=str(values.get("order") or ""),
+        )
     return PointsMoved(
         key=str(int(values["id"])),
         changed_at=_time(values, "created_gmt"),

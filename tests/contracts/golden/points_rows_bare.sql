@@ -1,0 +1,3 @@
+SELECT [AR_LOY_PT_ADJ_HIST].[EVENT_NO] AS id, [AR_LOY_PT_ADJ_HIST].[CUST_NO] AS cust_no, [AR_LOY_PT_ADJ_HIST].[NO_OF_PTS] AS points, 0 AS minus, '' AS tag, CAST([AR_LOY_PT_ADJ_HIST].[ROW_TS] AS bigint) AS row_version
+FROM [AR_LOY_PT_ADJ_HIST]
+WHERE [AR_LOY_PT_ADJ_HIST].[ROW_TS] > CAST(CAST(? AS bigint) AS binary(8))

@@ -1,0 +1,3 @@
+SELECT [VI_PS_TKT_HIST].[DOC_ID] AS id, [VI_PS_TKT_HIST].[CUST_NO] AS cust_no, [VI_PS_TKT_HIST].[LOY_PTS_EARND_NET] AS points, [VI_PS_TKT_HIST].[LOY_PTS_RDM] AS minus, '' AS tag, CAST([VI_PS_TKT_HIST].[ROW_TS] AS bigint) AS row_version
+FROM [VI_PS_TKT_HIST]
+WHERE [VI_PS_TKT_HIST].[ROW_TS] > CAST(CAST(? AS bigint) AS binary(8))
