@@ -17,6 +17,7 @@ from schemas.loyalty import HistoryRow, WebTransaction
 
 LOCK = "books"
 NUMBER = "number"
+OWN = {"early", "early_rows"}  # Two books may wait for the same: their ids are kept with the book's name.
 ENTRIES: Mapping[str, Any] = {
     "accounts": Account,
     "web": WebEntry,
@@ -37,6 +38,7 @@ class Ledger:
         self._books: dict[str, Book] = {}
         self._routes: dict[str, str] = {}
         self._gone: set[str] = set()
+        self.reused_numbers: set[str] = set()
 
     def fetch(self, numbers: Iterable[str]) -> None:
         """Read the books of some customers in one go."""
@@ -72,6 +74,14 @@ class Ledger:
         book = self._books.get(found)
         return book if book is not None and name in getattr(book, kind) else None
 
+    def with_row(self, row_id: str) -> Book | None:
+        """Give the book that has entered a row."""
+        return self.holder("pos", f"c:{row_id}")
+
+    def reused(self, cust_no: str) -> None:
+        """Note that a number is somebody's again who was merged away."""
+        self.reused_numbers.add(cust_no)
+
     def waiting(self) -> list[Book]:
         """Give the books with transactions of shoppers that are not settled."""
         self._load(name for name in kept.with_open(self._connection, "web") if name not in self._gone)
@@ -106,6 +116,7 @@ class Ledger:
             entries += [one for key, one in now.items() if was.get(key) != one]
             dropped |= was.keys() - now.keys()
             self._before[book.cust_no] = book
+        entries = list({(one.kind, one.id): one for one in entries}.values())
         for name in self._gone & self._before.keys():
             dropped |= _rows(self._before[name]).keys()
         moved = {(one.kind, one.id) for one in entries}  # In another book now, where two were united.
@@ -121,7 +132,8 @@ def _read(name: str, found: Kept) -> Book:
     maps: dict[str, dict[str, Any]] = {kind: {} for kind in ENTRIES}
     for one in found.entries:
         if one.kind in maps:
-            maps[one.kind][one.id] = msgspec.json.decode(one.body, type=ENTRIES[one.kind])
+            own = one.id.removeprefix(f"{found.book}|") if one.kind in OWN else one.id
+            maps[one.kind][own] = msgspec.json.decode(one.body, type=ENTRIES[one.kind])
     return msgspec.structs.replace(msgspec.json.decode(found.body, type=Book), cust_no=name, **maps)
 
 
@@ -131,12 +143,16 @@ def _body(book: Book) -> str:
     return msgspec.json.encode(bare).decode()
 
 
+def _id(book: Book, kind: str, name: str) -> str:
+    return f"{book.cust_no}|{name}" if kind in OWN else name
+
+
 def _rows(book: Book) -> dict[tuple[str, str], Entry]:
     """Give a book's entries as rows, each kind's in their order."""
     found = {
-        (kind, name): Entry(
+        (kind, _id(book, kind, name)): Entry(
             kind=kind,
-            id=name,
+            id=_id(book, kind, name),
             book=book.cust_no,
             place=place,
             is_open=_is_open(value),

@@ -35,6 +35,7 @@ _TIMERS: dict[str, Callable[[State, str, str], None]] = {
     releases.TIMER: lambda state, key, _: releases.look_again(state, key),
     loyalty.HELD: lambda state, key, _: loyalty.look_again(state, key),
     loyalty.MERGED: loyalty.follow_merge,
+    loyalty.PARTING: loyalty.part,
 }
 Said = list[tuple[int, Message]]  # Numbers in the outbox, and what stands there.
 

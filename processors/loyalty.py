@@ -4,7 +4,7 @@ The rules stand in `rules/ledger.py`; here is found whose book a message is for,
 Keyed by the reading, and by the account.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -14,9 +14,9 @@ from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.ledger import LOOSE, Entry
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
-from processors import gift_cards
+from processors import customers, gift_cards
 from processors.rules import ledger
-from processors.rules.book import Adjust, Book, MovePoints
+from processors.rules.book import Adjust, Book, MovePoints, is_ours, tag_of
 from processors.rules.readings import take_reading
 from processors.shop import State
 from schemas import commands
@@ -26,7 +26,10 @@ from schemas.outcomes import Outcome
 
 HELD = "points-held"  # The timer of what nothing has explained yet.
 MERGED = "points-merged"  # The timer of a merge of which the readings have not told yet.
-UNEXPLAINED, FIRST, PARTED = "points-unexplained", "points-first", "points-parted"  # Reviews.
+PARTING = "points-parting"  # The timer of an account that is to go into another book.
+JUDGE = "merge"  # The timer of `merges`.
+# Reviews.
+UNEXPLAINED, FIRST, PARTED, REUSED = "points-unexplained", "points-first", "points-parted", "points-number"
 ACCEPT = "accept"
 SOON = timedelta(seconds=1)
 
@@ -42,7 +45,37 @@ def take_readings(batch: Iterable[Seen], state: State) -> None:
                 if one.cust_no.startswith(CARD):
                     gift_cards.want_changes(state, one)
             state.books.fetch([*(one.cust_no for one in reading.customers), *(row.cust_no for row in reading.rows)])
+            _look_for_gap(state, reading)
             take_reading(state.books, _of_interest(state, reading))
+            _look_for_gone(state, reading)
+    for cust_no in sorted(state.books.reused_numbers) if state.has_books else ():
+        message = f"customer number {cust_no} was merged into another's, and is in use again: its points are left alone"
+        state.ask(REUSED, cust_no, message, {"customer": cust_no})
+
+
+def _look_for_gap(state: State, reading: PointsReading) -> None:
+    """Notice that a reading is missing, or that the point of sale begins anew: then nothing follows from absence.
+
+    What was written is looked for again by its tag: it may have gone with a backup that was restored.
+    """
+    kind = "cards" if reading.unposted is None else POINTS
+    last = int(steering.get(state.connection, f"reading:{kind}") or 0)
+    if reading.version <= last:
+        return  # A replay.
+    steering.put(state.connection, f"reading:{kind}", str(reading.version))
+    if last and reading.previous != last:
+        for book in state.books.waiting():
+            if book.is_card == (reading.unposted is None):
+                state.books.keep(ledger.write_again(book))
+
+
+def _look_for_gone(state: State, reading: PointsReading) -> None:
+    """Have it judged what became of customers who are gone, and of whom nobody but their book knows."""
+    for one in reading.customers:
+        is_known = one.balance is None and not one.cust_no.startswith(CARD)
+        if is_known and has_points(state, one.cust_no) and state.books.of(one.cust_no).cust_no == one.cust_no:
+            customers.id_of(state, one.cust_no)
+            steering.set_timer_once(state.connection, JUDGE, one.cust_no, state.now + state.shop.merge_wait)
 
 
 def _of_interest(state: State, reading: PointsReading) -> PointsReading:
@@ -74,6 +107,8 @@ def take_transactions(batch: Iterable[Seen], state: State) -> None:
 
 def _take_transaction(state: State, store: str, moved: PointsMoved) -> None:
     name = f"{store}/{moved.account_id}"
+    if _is_elsewhere(state, store, moved, name):
+        return
     if not moved.points or kept.holders(state.connection, LOOSE, [f"{store}/{moved.key}"]):
         return
     is_card = moved.account_id.startswith(CARD)
@@ -95,11 +130,18 @@ def _take_transaction(state: State, store: str, moved: PointsMoved) -> None:
         kind=LOOSE,
         id=f"{store}/{moved.key}",
         book=name,
-        place=int(moved.key) if moved.key.isdecimal() else 0,
+        place=len(kept.loose(state.connection, name)),
         is_open=False,
         body=msgspec.json.encode(transaction).decode(),
     )
     kept.keep(state.connection, {}, [entry])
+
+
+def _is_elsewhere(state: State, store: str, moved: PointsMoved, name: str) -> bool:
+    """Say whether a transaction was entered in the book of somebody who had the account before."""
+    own = state.books.with_tag(tag_of(f"w:{store}:{moved.key}"))
+    book = own or (state.books.holder("moves", moved.reference) if is_ours(moved.reference) else None)
+    return book is not None and name not in book.accounts
 
 
 def _linked(state: State, store: str, account_id: str) -> Book | None:
@@ -108,12 +150,17 @@ def _linked(state: State, store: str, account_id: str) -> Book | None:
     cust_no = links.remote(state.connection, "customer", state.shop.pos, ours) if ours is not None else None
     if cust_no is None:
         return None
-    name = f"{store}/{account_id}"
-    before = sum(
-        msgspec.json.decode(one.body, type=WebTransaction).points for one in kept.loose(state.connection, name)
-    )
     book = state.books.of(cust_no)
+    if book.cust_no != cust_no:
+        return None  # A number that was merged away, and is in use again.
+    name = f"{store}/{account_id}"
+    known = [msgspec.json.decode(one.body, type=WebTransaction) for one in kept.loose(state.connection, name)]
+    # From the first move of ours on the account was his: a replay has told of it before it told of the link.
+    begun = next((at for at, one in enumerate(known) if is_ours(one.reference)), len(known))
+    before = sum(one.points for one in known[:begun])
     book = ledger.link_account(book, name, since=_since(state, store, account_id), before=before or None)
+    for one in known[begun:]:
+        book = ledger.take_transaction(book, one)
     state.books.keep(book)
     return book
 
@@ -163,10 +210,12 @@ def follow_merge(state: State, gone: str, stays: str) -> None:
     if not state.books.is_kept(gone):
         return  # He had no points, and was in no programme.
     left, right = state.books.of(gone), state.books.of(stays)
-    if left.cust_no == right.cust_no:
+    if left.cust_no != gone or left.cust_no == right.cust_no:
         return
     told = left.versions.get(gone, 0)
-    if told <= left.shown[0]:
+    if left.shown == (0, 0):  # He was never read: what he had is in the survivor's sum.
+        told = right.shown[0]
+    elif told <= left.shown[0]:
         steering.set_timer(state.connection, MERGED, gone, state.now + SOON, stays)
         return
     state.books.unite(left.cust_no, ledger.merge(left, right, version=told))
@@ -180,32 +229,48 @@ def decide(state: State, people: Iterable[OurId]) -> None:
         _look_at(state, ours)
     if not state.has_books:
         return
+    changed = []
     for before, book in state.books.changed():
         settled = ledger.plan(_opened(state, gift_cards.open_on_web(state, book)))
         state.books.keep(settled)
-        _want(state, before, settled)
+        changed.append((before, settled))
         _ask(state, before, settled)
+    _want(state, changed)
     state.books.write()
 
 
 def _look_at(state: State, ours: OurId) -> None:
-    """Enter a person's accounts in his book; what stands in another's is asked about (loyalty-R10)."""
+    """Enter a person's accounts in his book; what does not belong there any more is asked about (loyalty-R10)."""
     known = links.remotes(state.connection, "customer", ours)
     cust_no = next((number for system, number in known if system == state.shop.pos), None)
     if cust_no is None:
         return
+    if state.books.is_kept(cust_no):
+        for name in state.books.of(cust_no).accounts:
+            _check_account(state, name, cust_no)
     for store, account_id in known:
-        if store not in state.shop.loyalty:
-            continue
-        name = f"{store}/{account_id}"
-        book = state.books.holder("accounts", name)
-        if book is None:
-            _linked(state, store, account_id)
-        elif book.cust_no == state.books.of(cust_no).cust_no:
-            state.settle(PARTED, name)
-        elif not steering.is_set(state.connection, MERGED, book.cust_no):
-            message = f"account {name} is customer {cust_no}'s now: its points stand in the book of {book.cust_no}"
-            state.ask(PARTED, name, message, {"from": book.cust_no, "to": cust_no, "points": book.balance(name)})
+        if store in state.shop.loyalty:
+            _enter_account(state, store, account_id, cust_no)
+
+
+def _enter_account(state: State, store: str, account_id: str, cust_no: str) -> None:
+    name = f"{store}/{account_id}"
+    book = state.books.holder("accounts", name)
+    if book is None:
+        _linked(state, store, account_id)
+    elif book.cust_no == state.books.of(cust_no).cust_no:
+        state.settle(PARTED, name)
+    elif not steering.is_set(state.connection, MERGED, book.cust_no):
+        message = f"account {name} is customer {cust_no}'s now: its points stand in the book of {book.cust_no}"
+        state.ask(PARTED, name, message, {"from": book.cust_no, "to": cust_no, "points": book.balance(name)})
+
+
+def _check_account(state: State, name: str, cust_no: str) -> None:
+    """Ask about an account that stands in a book, and that nobody has any more (loyalty-R10)."""
+    store, _, account_id = name.partition("/")
+    if links.find(state.connection, "customer", store, account_id) is None:
+        message = f"account {name} is not customer {cust_no}'s any more: his points still go there"
+        state.ask(PARTED, name, message, {"from": cust_no})
 
 
 def part(state: State, name: str, cust_no: str) -> None:
@@ -216,6 +281,9 @@ def part(state: State, name: str, cust_no: str) -> None:
     book = state.books.holder("accounts", name)
     if book is None or book.cust_no == state.books.of(cust_no).cust_no:
         return
+    if any(one.account == name and one.state != "seen" for one in book.moves.values()):
+        steering.set_timer(state.connection, PARTING, name, state.now + SOON, cust_no)
+        return  # What is on its way there must be seen first: it belongs to this book.
     account, points = book.accounts[name], book.balance(name)
     state.books.keep(ledger.close_account(book, name, book.shown[0]))
     other = ledger.link_account(state.books.of(cust_no), name, since=account.since, before=points or None)
@@ -249,18 +317,26 @@ def _opened(state: State, book: Book) -> Book:
     return book
 
 
-def _want(state: State, before: Book, book: Book) -> None:
-    """Want what the book wants now, and no more what it wanted before."""
-    was, now = _rows(before), _rows(book)
-    task = GIFT_CARDS if book.is_card else POINTS
-    wants = [Want(system=system, task=task, key=key, body=body) for (system, key), body in now.items()]
+def _want(state: State, changed: Sequence[tuple[Book, Book]]) -> None:
+    """Want what the books want now, and no more what they wanted before."""
+    wants: list[Want] = []
+    anew: list[tuple[str, str, str]] = []
+    over: dict[tuple[str, str, str], Book] = {}
+    for before, book in changed:
+        task = GIFT_CARDS if book.is_card else POINTS
+        was, now = _rows(before), _rows(book)
+        wants += [Want(system=system, task=task, key=key, body=body) for (system, key), body in now.items()]
+        anew += [(system, task, key) for system, key in now.keys() - was.keys()]
+        over |= {(system, task, key): book for system, key in was.keys() - now.keys()}
     wanted.want(state.connection, wants, at=state.now)
-    over = [(system, task, key) for system, key in was.keys() - now.keys()]
-    for row in wanted.rows(state.connection, over):
-        if _has(book, row[2]):
+    wanted.reopen(state.connection, anew, at=state.now, note="it is wanted again")
+    still = {(one.system, one.task, one.key) for one in wants}
+    for row in wanted.rows(state.connection, over.keys() - still):
+        if _has(over[row], row[2]):
             wanted.mark_done(state.connection, row, at=state.now, note="it was seen there")
         else:
             wanted.withdraw(state.connection, row, "it is not wanted any more")
+        state.settle("refused", "/".join(row))
 
 
 def _rows(book: Book) -> dict[tuple[str, str], commands.Body]:
@@ -303,7 +379,7 @@ def _ask(state: State, before: Book, book: Book) -> None:
         if entry.is_held and (was is None or not was.is_held):
             due = state.now + 2 * state.shop.merge_wait
             steering.set_timer_once(state.connection, HELD, entry_id, due)
-        elif was is not None and was.is_held and not entry.is_held:
+        elif entry.cause in {"unexplained", "merged"} and not entry.is_held:
             state.settle(UNEXPLAINED, entry_id)
 
 
@@ -339,3 +415,5 @@ def take_decision(state: State, kind: str, key: str, decision: str) -> None:
         cust_no = links.remote(state.connection, "customer", state.shop.pos, ours) if ours is not None else None
         if cust_no is not None:
             part(state, key, cust_no)
+        else:
+            account_gone(state, store, account_id)

@@ -149,6 +149,14 @@ class Flow:
         """Give the book that has a tag."""
         return next((one for one in self.books.values() if tag in one.web), None)
 
+    def with_row(self, row_id: str) -> Book | None:
+        """Give the book that has a row."""
+        return next((one for one in self.books.values() if f"c:{row_id}" in one.pos), None)
+
+    def reused(self, cust_no: str) -> None:
+        """Raise: no number is used again here."""
+        raise AssertionError(cust_no)
+
     def waiting(self) -> list[Book]:
         """Give all books: there are few."""
         return list(self.books.values())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, text, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Boolean, Integer, Text
 
 from counterflow.state.tables import ledger_account, ledger_entry
@@ -25,6 +25,13 @@ _KEEP = text(
     bindparam("is_open", type_=ARRAY(Boolean)),
 )
 
+_KEEP_BOOKS = text(
+    """
+    INSERT INTO ledger_account (book, body) SELECT * FROM unnest(:book, :body)
+    ON CONFLICT (book) DO UPDATE SET body = excluded.body
+    """
+).bindparams(*(bindparam(name, type_=ARRAY(Text)) for name in ("book", "body")))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -42,6 +49,7 @@ class Entry:
 class Kept:
     """A book as it is kept; its entries in their places."""
 
+    book: str
     body: str
     entries: Sequence[Entry] = field(default_factory=list)
 
@@ -56,7 +64,7 @@ def read(connection: Connection, books: Iterable[str]) -> dict[str, Kept]:
     for row in connection.execute(query.order_by(ledger_entry.c.book, ledger_entry.c.place)):
         entries.setdefault(row.book, []).append(_entry(row))
     bodies = connection.execute(select(ledger_account).where(ledger_account.c.book.in_(names)))
-    return {row.book: Kept(body=row.body, entries=entries.get(row.book, [])) for row in bodies}
+    return {row.book: Kept(book=row.book, body=row.body, entries=entries.get(row.book, [])) for row in bodies}
 
 
 def holders(connection: Connection, kind: str, ids: Iterable[str]) -> dict[str, str]:
@@ -78,12 +86,7 @@ def with_open(connection: Connection, kind: str) -> list[str]:
 def keep(connection: Connection, bodies: Mapping[str, str], entries: Sequence[Entry]) -> None:
     """Keep books and entries, in place of what was kept under the same names."""
     if bodies:
-        rows = [{"book": book, "body": body} for book, body in sorted(bodies.items())]
-        statement = insert(ledger_account).values(rows)
-        same = statement.on_conflict_do_update(
-            index_elements=[ledger_account.c.book], set_={"body": statement.excluded.body}
-        )
-        connection.execute(same)
+        connection.execute(_KEEP_BOOKS, {"book": list(bodies), "body": list(bodies.values())})
     if entries:
         names = ("kind", "id", "book", "place", "is_open", "body")
         connection.execute(_KEEP, {name: [getattr(one, name) for one in entries] for name in names})

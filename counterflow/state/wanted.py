@@ -19,6 +19,7 @@ from schemas.commands import Body, body_hash
 from schemas.outcomes import Outcome
 
 Key = tuple[str, str, str]  # System, task, key.
+WANTS_AT_ONCE = 1000  # Of one statement: PostgreSQL takes 65,535 values.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,10 @@ class Want:
 def want(connection: Connection, wants: Sequence[Want], *, at: datetime) -> None:
     """Want things. An equal want changes nothing; a new one is ready, and goes out when the gate lets it."""
     if not wants:
+        return
+    if len(wants) > WANTS_AT_ONCE:
+        want(connection, wants[:WANTS_AT_ONCE], at=at)
+        want(connection, wants[WANTS_AT_ONCE:], at=at)
         return
     latest = {(one.system, one.task, one.key): one for one in wants}
     rows = [

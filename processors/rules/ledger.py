@@ -19,6 +19,7 @@ R12 a customer who is not enrolled keeps his book, and nothing is sent
 What is read out of its turn is kept until its turn comes, so that a replay from empty makes the same book (I9).
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Literal, TypeVar
 
@@ -68,10 +69,17 @@ def close_account(book: Book, name: str, version: int) -> Book:
     if name not in book.accounts:
         return book
     points = book.balance(name) - (book.accounts[name].before or 0)
-    moves = {tag: one for tag, one in book.moves.items() if one.account != name or one.state != "sent"}
+    # Whatever was under way there is over: its tags are used up, and nothing of it is waited for any more.
+    over = {tag: _over(one) for tag, one in book.moves.items() if one.account == name}
     entry = PosEntry(points=0, left=points, cause="closed", version=version)
-    pos = {**book.pos, f"c:closed:{name}": entry}
-    return replace(book, accounts=_without(book.accounts, name), moves=moves, pos=pos)
+    prefix = f"c:closed:{name}:{book.cust_no}"
+    number = sum(one.startswith(f"{prefix}:") for one in book.pos)
+    pos = {**book.pos, f"{prefix}:{number}": entry}
+    return replace(book, accounts=_without(book.accounts, name), moves={**book.moves, **over}, pos=pos)
+
+
+def _over(move: Move) -> Move:
+    return replace(move, state="seen", points=0 if move.state == "sent" else move.points)
 
 
 def decide_opening(book: Book, name: str, choice: Literal["keep_pos", "keep_web", "add"]) -> Book:
@@ -79,8 +87,9 @@ def decide_opening(book: Book, name: str, choice: Literal["keep_pos", "keep_web"
 
     "keep_web" makes up for the opening of the account's own customer, who has to be opened by then.
     """
-    account, entry_id = book.accounts[name], f"w:open:{name}"
-    points, tag = account.before, tag_of(entry_id)
+    account = book.accounts[name]
+    points, entry_id = account.before, opening_of(book, name)
+    tag = tag_of(entry_id)
     if points is None:
         return book
     book = replace(book, accounts={**book.accounts, name: replace(account, before=None)})
@@ -90,7 +99,7 @@ def decide_opening(book: Book, name: str, choice: Literal["keep_pos", "keep_web"
         taken = PosEntry(points=-points, left=-points, cause="opening", version=book.shown[0])
         settled = WebEntry(entry_id=entry_id, points=points, state="settled")
         return replace(book, web={**book.web, tag: settled}, pos={**book.pos, f"c:{entry_id}": taken})
-    opening_id = f"c:open:{account.cust_no}"
+    opening_id = next((one for one in book.pos if account.cust_no in _opened_by(one)), "")
     opening = book.pos.get(opening_id)
     left, pos = 0, book.pos
     if opening is not None:
@@ -98,11 +107,25 @@ def decide_opening(book: Book, name: str, choice: Literal["keep_pos", "keep_web"
     return replace(book, pos=pos, web={**book.web, tag: WebEntry(entry_id=entry_id, points=points - left)})
 
 
+def opening_of(book: Book, name: str) -> str:
+    """Give the id of what an account had before it was linked: another one each time that it is."""
+    base = f"w:open:{name}:{book.accounts[name].cust_no}"
+    number = sum(entry.entry_id.startswith(base) for entry in book.web.values())
+    return f"{base}:{number}"
+
+
+def _opened_by(entry_id: str) -> list[str]:
+    """Give whose balances an opening entry holds: of several, where they were merged before they were read."""
+    prefix = "c:open:"
+    return entry_id.removeprefix(prefix).split("+") if entry_id.startswith(prefix) else []
+
+
 def keep_bought(book: Book, name: str) -> Book:
     """Keep what a card had that was bought in the store: of what staff sold it for, only the difference goes up."""
+    taken_id = f"c:{opening_of(book, name)}"
     book = decide_opening(book, name, "keep_pos")
     pos = dict(book.pos)
-    _cancel(pos, f"c:open:{book.cust_no}", f"c:w:open:{name}")
+    _cancel(pos, f"c:open:{book.cust_no}", taken_id)
     return replace(book, pos=pos)
 
 
@@ -189,6 +212,15 @@ def take_unposted(book: Book, unposted: Collection[str], version: int) -> Book:
                 points=-entry.points, left=-entry.points, cause="deleted", version=version
             )
     return replace(book, web=web, pos=pos)
+
+
+def write_again(book: Book) -> Book:
+    """Want what was written once more: nobody knows what became of it. It is looked for by its tag, and found."""
+    web = {
+        tag: replace(one, state="new", shown_after=0) if one.state == "written" and one.shown_after < NEVER else one
+        for tag, one in book.web.items()
+    }
+    return replace(book, web=web)
 
 
 def take_row(book: Book, row: HistoryRow) -> Book:
@@ -312,7 +344,10 @@ def _is_in_vain(book: Book, move: Move) -> bool:
         return book.transit <= 0
     if move.points < 0 and book.balance(move.account) <= 0:
         return True
-    return bool(move.entry_id) and abs(book.pos[move.entry_id].left) < abs(move.points)
+    if not move.entry_id:
+        return False
+    entry = book.pos.get(move.entry_id)
+    return entry is None or abs(entry.left) < abs(move.points)
 
 
 def _amended(book: Book, move: Move) -> Move:
@@ -326,15 +361,22 @@ def _match_early(book: Book) -> Book:
 
     It may have cancelled meanwhile what was sent then; so what was moved counts, whatever was left of it here.
     """
-    while book.early:
-        found = [(tag, entry_id) for entry_id in book.pos if (tag := _next_tag(book, entry_id)) in book.early]
-        if not found:
-            break
-        tag, entry_id = found[0]
-        seen = book.early[tag]
+    if not book.early:
+        return book
+    parts = Counter(one.entry_id for one in book.moves.values() if one.state != "sent")
+    tags = {tag_of(f"{entry_id}#{parts[entry_id]}"): entry_id for entry_id in book.pos}
+    found = [tag for tag in tags if tag in book.early]
+    while found:
+        tag = found.pop(0)
+        entry_id, seen = tags[tag], book.early[tag]
         move = Move(account=f"{seen.store}/{seen.account_id}", points=seen.points, entry_id=entry_id)
         book = replace(book, early=_without(book.early, tag), moves={**book.moves, tag: move})
         book = _even_out(_moved(book, tag, seen.points, "seen"), entry_id)
+        parts[entry_id] += 1
+        following = tag_of(f"{entry_id}#{parts[entry_id]}")
+        if following in book.early:
+            tags[following] = entry_id
+            found.append(following)
     return book
 
 
@@ -386,13 +428,14 @@ def _transfer(book: Book, account: str, points: int) -> tuple[str, Move]:
     way = "to" if points > 0 else "from"
     mine = (one for one in book.moves.values() if not one.entry_id and one.account == account)
     number = sum((one.points > 0) == (points > 0) for one in mine)
-    return tag_of(f"{way}:{account}#{number}", TRANSFER), Move(account=account, points=points)
+    owner = book.accounts[account].cust_no  # It may have had another, whose book has numbers of its own.
+    return tag_of(f"{way}:{account}:{owner}#{number}", TRANSFER), Move(account=account, points=points)
 
 
 def _moved(book: Book, tag: str, points: int, state: Literal["done", "seen"]) -> Book:
     move = book.moves[tag]
     pos = book.pos
-    if move.state == "sent" and move.entry_id:
+    if move.state == "sent" and move.entry_id in pos:
         entry = pos[move.entry_id]
         pos = {**pos, move.entry_id: replace(entry, left=entry.left - points)}
     return replace(book, moves={**book.moves, tag: replace(move, state=state, points=points)}, pos=pos)

@@ -29,11 +29,14 @@ def pipeline(database: Engine) -> Pipeline:
 
 
 def reading(
-    version: int, *shown: PointsShown, rows: tuple[HistoryRow, ...] = (), unposted: tuple[str, ...] = ()
+    version: int,
+    *shown: PointsShown,
+    rows: tuple[HistoryRow, ...] = (),
+    unposted: tuple[str, ...] = (),
+    previous: int | None = None,
 ) -> Any:
-    return PointsReading(
-        key="points", version=version, previous=version - 1, customers=shown, rows=rows, unposted=unposted
-    )
+    before = version - 1 if previous is None else previous
+    return PointsReading(key="points", version=version, previous=before, customers=shown, rows=rows, unposted=unposted)
 
 
 def has(balance: int | None, cust_no: str = ANA, **facts: Any) -> PointsShown:
@@ -128,7 +131,8 @@ def test_a_deleted_adjustment_takes_the_points_back_on_the_web(pipeline: Pipelin
     web = start(pipeline)
     _, went = web.shop(10)
     pipeline.take(pipeline.answer(went[0], "applied", version="4"))
-    assert moves(pipeline.take(pipeline.points(reading(4, unposted=())))) == []  # Read before our write.
+    early = reading(4, unposted=(), previous=1)
+    assert moves(pipeline.take(pipeline.points(early))) == []  # Read before our write.
     went = pipeline.take(pipeline.points(reading(5, unposted=())))
     assert moves(went) == [("north", "7", -10)]
     web.carry_out(went)
@@ -260,3 +264,55 @@ def test_the_books_of_one_batch_are_those_of_many(database: Engine) -> None:
             pipeline.rows("SELECT kind, id, book, body FROM ledger_entry WHERE kind <> 'moves' ORDER BY 1, 2")
         )
     assert states[0] == states[1]
+
+
+def test_after_a_missing_reading_nothing_follows_from_absence(pipeline: Pipeline) -> None:
+    """Counterpoint was restored from a backup, say: our adjustment is gone, and no staff have deleted it."""
+    web = start(pipeline)
+    tag, went = web.shop(10)
+    pipeline.take(pipeline.answer(went[0], "applied", version="2"))
+    went = pipeline.take(pipeline.points(reading(9, has(25), previous=7)))
+    assert (moves(went), adjustments(went)) == ([], [(tag, ANA, 10)])  # It is looked for, and written again.
+
+
+def test_a_number_that_is_used_again_is_left_alone(pipeline: Pipeline) -> None:
+    two_with_points(pipeline, second_account=False)
+    merge(pipeline, points=25)
+    pipeline.wait(31)
+    pipeline.take(pipeline.points(reading(2, has(50), has(None, BEN, is_enrolled=False))))
+    pipeline.wait(2)
+    went = pipeline.take(pipeline.points(reading(3, has(40, BEN), rows=(row(9, 40, cust_no=BEN, version=3),))))
+    assert (moves(went), list(pipeline.asked())) == ([], ["points-number:C-2"])
+
+
+def test_rows_that_a_merge_moved_to_the_survivor_are_entered_once(pipeline: Pipeline) -> None:
+    web = two_with_points(pipeline, second_account=True)
+    web.carry_out(pipeline.take(pipeline.points(reading(2, has(30, BEN), rows=(row(5, 5, cust_no=BEN),)))))
+    assert sum(web.balances.values()) == 55
+    again = row(5, 5, version=3)  # Under the survivor's number now.
+    pipeline.take(pipeline.points(reading(3, has(55), has(None, BEN, is_enrolled=False), rows=(again,))))
+    merge(pipeline, points=25)
+    web.carry_out(pipeline.wait(31) + pipeline.wait(2))
+    assert {key: points for key, points in web.balances.items() if points} == {("north", "7"): 55}
+    assert pipeline.asked() == {}
+
+
+def test_an_account_that_is_deleted_twice_costs_nobody_anything(pipeline: Pipeline) -> None:
+    """Of the same name there may be two closings, in two books."""
+    web = start(pipeline)
+    state = pipeline.rows("SELECT our_id FROM link WHERE system = 'north' AND remote_id = '7'")
+    pipeline.take(pipeline.gone_there("north", "customers", 7))
+    assert len(state) == 1
+    pipeline.take(pipeline.gone_there("north", "customers", 7))
+    went = pipeline.take(pipeline.there("south", "customers", b.account(9, "ana@example.com")))
+    web.carry_out([one for one in went + pipeline.wait(1) if isinstance(one.body, MovePoints)])
+    assert web.balances[("south", "9")] == 25
+
+
+def test_many_readings_of_many_customers_are_one_batch(pipeline: Pipeline) -> None:
+    pages = [
+        reading(number, *(has(10, f"X-{number}-{one}") for one in range(300)), previous=number - 1)
+        for number in range(1, 11)
+    ]
+    pipeline.take(*(pipeline.points(one) for one in pages))
+    assert pipeline.rows("SELECT count(*) FROM ledger_account") == [(3000,)]
