@@ -86,24 +86,26 @@ class CardsSource:
             return None, at
         with sql.writing(self._engine) as own:
             version = points.next_version(own, above=at.version)
-        with sql.reading(self._engine, snapshot=True) as connection:
+        # Before the snapshot begins, as in counterpoint_points.
+        with sql.reading(self._engine, snapshot=False) as connection:
             low = oldest_active(connection)
-            if at.card_page == "" and not at.low:  # What was there before is in the balances.
-                known = [row.row_id for _, row in cards.new_rows(connection, self._settings, after=low)]
-                at = replace(at, low=low, known=known)
-            found = cards.new_rows(connection, self._settings, after=at.low)
-            rows = [self._row(row, version) for _, row in found if row.row_id not in at.known]
+        with sql.reading(self._engine, snapshot=True) as connection:
+            after = low if at.card_page == "" else min(low, at.low)
+            found = cards.new_rows(connection, self._settings, after=after)
+            # At first, what was there before is in the balances.
+            known = {row.row_id for _, row in found} if at.card_page == "" else set(at.known)
+            rows = [self._row(row, version) for _, row in found if row.row_id not in known]
             page = [] if at.card_page is None else cards.page(connection, at.card_page, self._page_rows)
-            changed = cards.changed(connection, after=at.low)
+            changed = cards.changed(connection, after=after)
             others = {*changed, *(row.cust_no.removeprefix(CARD) for row in rows)} - _numbers(page)
             shown = [*page, *cards.shown(connection, sorted(others))]
         following = _Cursor(
             inner=at.inner,
             card_page=page[-1].cust_no.removeprefix(CARD) if len(page) == self._page_rows else None,
             version=version,
-            low=max(low, at.low),
-            known=[row.row_id for row_version, row in found if row_version > max(low, at.low)],
-            marks=_digest({number: one for number, one in changed.items() if one > max(low, at.low)}),
+            low=low,
+            known=[row.row_id for row_version, row in found if row_version > low],
+            marks=_digest({number: one for number, one in changed.items() if one > low}),
         )
         reading = PointsReading(
             key=POINTS,

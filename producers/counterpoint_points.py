@@ -143,7 +143,7 @@ class PointsSource:
         return _News(rows=[row for _, row in is_open], low=low, known=[row.row_id for _, row in there])
 
     def _new_rows(self, connection: Connection, at: _Cursor, low: int) -> _News:
-        """Give the rows that were not told, the oldest ones first; all that have a reference of ours or of staff.
+        """Give the rows that were not told, the oldest ones first; all with our tags, or they would count as deleted.
 
         Below the last row version there can be a lower one only in a database that was restored from a backup.
         """
@@ -151,14 +151,14 @@ class PointsSource:
         known = set(at.known)
         fresh = [one for one in found if one[1].row_id not in known]
         some, rest = fresh[: self._rows_max], fresh[self._rows_max :]
-        told = [row for _, row in some] + [row for _, row in rest if row.reference]
+        told = [row for _, row in some] + [row for _, row in rest if points.is_ours(row)]
         low = min(low, some[-1][0]) if rest else low
         known |= {row.row_id for row in told}
         return _News(
             rows=told,
             low=low,
             known=[row.row_id for version, row in found if version > low and row.row_id in known],
-            later=frozenset(row.cust_no for _, row in rest if not row.reference),
+            later=frozenset(row.cust_no for _, row in rest if not points.is_ours(row)),
         )
 
 

@@ -186,6 +186,11 @@ def unposted(connection: Connection, settings: Points) -> list[str]:
     return sorted({str(one).rstrip() for one in connection.execute(query).scalars()})
 
 
+def is_ours(row: HistoryRow) -> bool:
+    """Say whether a row may have been an adjustment of ours."""
+    return row.reference.startswith(tuple(one.removesuffix("%") for one in OURS))
+
+
 def next_version(connection: Connection, *, above: int = 0) -> int:
     """Take the next version of points; the lock is held to the end of the transaction.
 

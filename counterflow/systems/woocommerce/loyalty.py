@@ -24,7 +24,7 @@ class CompanionLoyalty:
 
     def move(self, account_id: str, points: int, tag: str) -> int:
         """Move points under a tag. See ports.Loyalty."""
-        if not account_id.isdecimal():
+        if not (account_id.isascii() and account_id.isdecimal()):
             raise Rejected(f"{account_id!r} is no account of this store: its ids are numbers")
         return self._companion.adjust_points(int(account_id), points, tag, "Counterpoint").points
 
