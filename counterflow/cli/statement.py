@@ -75,7 +75,7 @@ class _Order:
             while len(self.book.web) - len(self.web) < needs[name]:
                 self._tell_shopper()
             if name.startswith(CLOSED):
-                self._tell_moves(closing=name.removeprefix(CLOSED))
+                self._tell_moves(closing=_account_in(name.removeprefix(CLOSED)))
             self._tell(line)
             self.told.add(name)
             self._tell_moves()
@@ -206,16 +206,21 @@ def _what(entry_id: str, entry: PosEntry) -> str:  # One line for each cause.
         case "merged":
             return f"merge with {name}"
         case "closed":
-            return f"account {name} closed"
+            return f"account {_account_in(name)} closed"
         case _:
             assert_never(entry.cause)
+
+
+def _account_in(rest: str) -> str:
+    """Give the account of an id's rest: behind it stand whose it was, and a number."""
+    return rest.rsplit(":", 2)[0]
 
 
 def _opening(entry_id: str) -> str:
     if entry_id.startswith("c:open:"):
         return f"opening of {entry_id.removeprefix('c:open:').replace('+', ' and ')}"
     if entry_id.startswith(f"c:{OPENING}"):
-        return f"opening: the till's points count, not {entry_id.removeprefix(f'c:{OPENING}')}'s"
+        return f"opening: the till's points count, not {_account_in(entry_id.removeprefix(f'c:{OPENING}'))}'s"
     return "ticket or adjustment, inside the opening"
 
 
@@ -235,7 +240,7 @@ def _till_state(book: Book, entry_id: str, entry: PosEntry, *, given: int) -> st
 def _shopper_line(book: Book, tag: str, entry: WebEntry) -> Line:
     is_settled = entry.state == "settled"
     if entry.entry_id.startswith(OPENING) and "/" in entry.entry_id:
-        what = f"opening: what {entry.entry_id.removeprefix(OPENING)} had before it was linked"
+        what = f"opening: what {_account_in(entry.entry_id.removeprefix(OPENING))} had before it was linked"
     else:
         store = entry.entry_id.split(":")[1]
         what = f"shopper {'earned' if entry.points > 0 else 'spent'} in {store}"

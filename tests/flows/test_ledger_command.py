@@ -56,7 +56,8 @@ def with_an_adjustment_that_waits(pipeline: Pipeline) -> tuple[Web, str]:
     web = start(pipeline)
     tag, went = web.shop(10)
     pipeline.take(pipeline.answer(went[0], "applied", version="4"))
-    web.carry_out(pipeline.take(pipeline.points(reading(5, has(20), rows=(row(1, -5, version=5),), unposted=(tag,)))))
+    shown = reading(5, has(20), rows=(row(1, -5, version=5),), unposted=(tag,), previous=1)
+    web.carry_out(pipeline.take(pipeline.points(shown)))
     return web, tag
 
 
