@@ -31,6 +31,7 @@ JUDGE = "merge"  # The timer of `merges`.
 # Reviews.
 UNEXPLAINED, FIRST, PARTED, REUSED = "points-unexplained", "points-first", "points-parted", "points-number"
 ACCEPT = "accept"
+TIMES_MAX = 20
 SOON = timedelta(seconds=1)
 
 
@@ -158,11 +159,17 @@ def _linked(state: State, store: str, account_id: str) -> Book | None:
     # From the first move of ours on the account was his: a replay has told of it before it told of the link.
     begun = next((at for at, one in enumerate(known) if is_ours(one.reference)), len(known))
     before = sum(one.points for one in known[:begun])
-    book = ledger.link_account(book, name, since=_since(state, store, account_id), before=before or None)
+    since, times = _since(state, store, account_id), _times(state, name)
+    book = ledger.link_account(book, name, since=since, before=before or None, times=times)
     for one in known[begun:]:
         book = ledger.take_transaction(book, one)
     state.books.keep(book)
     return book
+
+
+def _times(state: State, name: str) -> int:
+    """Say how often an account was taken out of a book."""
+    return len(kept.holders(state.connection, "pos", [f"c:closed:{name}:{number}" for number in range(TIMES_MAX)]))
 
 
 def _since(state: State, store: str, account_id: str) -> str:
@@ -286,7 +293,9 @@ def part(state: State, name: str, cust_no: str) -> None:
         return  # What is on its way there must be seen first: it belongs to this book.
     account, points = book.accounts[name], book.balance(name)
     state.books.keep(ledger.close_account(book, name, book.shown[0]))
-    other = ledger.link_account(state.books.of(cust_no), name, since=account.since, before=points or None)
+    other = ledger.link_account(
+        state.books.of(cust_no), name, since=account.since, before=points or None, times=account.times + 1
+    )
     if points:
         other = ledger.decide_opening(other, name, "keep_pos")
     state.books.keep(other)

@@ -17,6 +17,7 @@ from rich.progress import track
 
 from counterflow.cli.bench_points import (
     STORE,
+    Closed,
     Flow,
     LetGo,
     Linked,
@@ -125,10 +126,21 @@ class World:
     def sign_up(self) -> None:
         """Let a customer make an account, or one more; it is older than another now and then."""
         if len(self.web.owners) < 4:
-            cust_no, account = self.dice.choice(sorted(self.till.balances)), f"n{len(self.web.owners)}"
+            number = len(self.web.owners) + len(self.web.deleted)
+            cust_no, account = self.dice.choice(sorted(self.till.balances)), f"n{number}"
             self.web.owners[account] = cust_no
             self.flow.since[account] = f"2026-01-{self.dice.randint(10, 28)}"
             self.topics.setdefault(account, []).append(Linked(account))
+
+    def delete_account(self) -> None:
+        """Let an account be deleted: of what its shopper did, all was read by then."""
+        if self.web.owners and self.dice.random() < 0.15:
+            account = self.dice.choice(sorted(self.web.owners))
+            self.read_web()
+            while self.topics.get(account):
+                self.take(account, self.topics[account].pop(0))
+            self.web.deleted[account] = self.web.owners.pop(account)
+            self.take(account, Closed(account))
 
     # What the pipeline does.
 
@@ -197,6 +209,7 @@ class World:
         kinds: list[tuple[Callable[[], None], int]] = [
             *((one, 3) for one in (self.ticket, self.shop, self.post, self.work)),
             *((one, 1) for one in (self.delete, self.overwrite, self.merge, self.again, self.sign_up, self.let_go)),
+            (self.delete_account, 1),
             *((one, 3) for one in (self.read_till, self.read_web)),
             (self.deliver, 12),
         ]
@@ -288,7 +301,7 @@ class World:
             _must("I9 the sums are the same in another order", holds=sums(other) == sums(self.books))
 
     def _told(self, messages: list[Message]) -> dict[str, Book]:
-        again = Flow(self.web.owners, self.flow.since)
+        again = Flow(self.web.owners | self.web.deleted, self.flow.since)
         for message in messages:
             again.take(message)
         return again.books
@@ -302,7 +315,7 @@ class World:
             _must("I4 what was confirmed stays deleted", holds=tag not in self.confirmed or tag in deleted)
             _must("I6 written once, and after an R4 exception", holds=self.till.written[tag] == 1 + exceptions)
         _must("I6 nothing else was written", holds=set(self.till.written) <= set(self.web.facts))
-        moves = sum(len(book.moves) for book in self.books.values())
+        moves = sum(one.points != 0 for book in self.books.values() for one in book.moves.values())
         echoes = sum(bool(one.reference) for found in self.web.transactions.values() for one in found)
         _must("I6 each move is one transaction", holds=moves == echoes)
         total = sum(self.till.balances.values())

@@ -71,6 +71,7 @@ class Web:
     """A store's accounts."""
 
     owners: dict[str, str]  # Account -> customer at first.
+    deleted: dict[str, str] = field(default_factory=dict)  # Accounts that are no more.
     transactions: dict[str, list[WebTransaction]] = field(default_factory=dict)
     read_to: Counter[str] = field(default_factory=Counter)
     facts: dict[str, int] = field(default_factory=dict)  # What shoppers did: tag -> points.
@@ -117,6 +118,13 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """An account was deleted in its store, with whatever it had."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """An adjustment was committed, as of a reading."""
 
@@ -129,7 +137,7 @@ class LetGo:
     """What nothing has explained was let go, in all books."""
 
 
-Message = WebTransaction | PointsReading | Merged | Linked | Written | LetGo
+Message = WebTransaction | PointsReading | Merged | Linked | Closed | Written | LetGo
 
 
 @dataclass(slots=True)
@@ -140,6 +148,7 @@ class Flow:
     since: dict[str, str]  # When each account was made.
     books: dict[str, Book] = field(default_factory=dict)
     route: dict[str, str] = field(default_factory=dict)  # Who was merged into whom.
+    closed: set[str] = field(default_factory=set)  # Accounts that were deleted.
 
     def of(self, cust_no: str) -> Book:
         """Give the book that a number leads to."""
@@ -180,6 +189,8 @@ class Flow:
                 readings.take_reading(self, message)
             case Linked() | WebTransaction():
                 self._of_account(message)
+            case Closed():
+                self._close(message.account)
             case Written() | LetGo():
                 self._answer(message)
 
@@ -187,10 +198,21 @@ class Flow:
         """Keep a book, with what is to be done next."""
         self.books[book.cust_no] = ledger.plan(book)
 
+    def _close(self, account: str) -> None:
+        self.closed.add(account)
+        name = f"{STORE}/{account}"
+        book = next((one for one in self.books.values() if name in one.accounts), None)
+        if book is not None:
+            self.keep(ledger.close_account(book, name, book.shown[0]))
+
     def _of_account(self, message: Linked | WebTransaction) -> None:
         if isinstance(message, WebTransaction):
+            if message.account_id in self.closed:
+                return  # A replay: it was told before the account was deleted, and is in its book.
             cust_no = self.owner(self.owners[message.account_id])
             self.keep(ledger.take_transaction(self.book(cust_no), message))
+            return
+        if message.account in self.closed:
             return
         cust_no = self.owner(self.owners[message.account])
         name, since = f"{STORE}/{message.account}", self.since[message.account]

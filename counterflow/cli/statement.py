@@ -212,8 +212,8 @@ def _what(entry_id: str, entry: PosEntry) -> str:  # One line for each cause.
 
 
 def _account_in(rest: str) -> str:
-    """Give the account of an id's rest: behind it stand whose it was, and a number."""
-    return rest.rsplit(":", 2)[0]
+    """Give the account of an id's rest: behind it stands a number."""
+    return rest.rpartition(":")[0]
 
 
 def _opening(entry_id: str) -> str:

@@ -53,6 +53,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     cust_no: str  # Whose it was when it was linked.
     since: str  # When it was made: the oldest keeps the points.
+    times: int = 0  # How often it was taken out of a book before: no id and no tag of then is used again.
     read: int = 0  # What it has, by the transactions that were read.
     is_behind: bool = False  # It had less than we knew of: nothing is taken from it before it is read again.
     before: int | None = None  # What it had before it was linked, while a person has not said what becomes of it (R1).

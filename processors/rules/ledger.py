@@ -42,10 +42,11 @@ from processors.rules.book import (
 from schemas.loyalty import HistoryRow, WebTransaction
 
 Value = TypeVar("Value")
+PARTS_AHEAD = 4
 NEVER = 2**62  # No reading has such a version.
 
 
-def link_account(book: Book, name: str, *, since: str, before: int | None = None) -> Book:
+def link_account(book: Book, name: str, *, since: str, before: int | None = None, times: int = 0) -> Book:
     """Add a web account.
 
     Args:
@@ -54,10 +55,11 @@ def link_account(book: Book, name: str, *, since: str, before: int | None = None
         since: When it was made, as text that sorts.
         before: What its transactions add up to that were made before it was linked, and will not be told; None where
             it has none. Where it has some, nothing is sent until a person has said what becomes of them (R1).
+        times: How often it was taken out of a book before.
     """
     if name in book.accounts:
         return book
-    account = Account(cust_no=book.cust_no, since=since, read=before or 0, before=before)
+    account = Account(cust_no=book.cust_no, since=since, times=times, read=before or 0, before=before)
     return replace(book, accounts={**book.accounts, name: account})
 
 
@@ -72,9 +74,7 @@ def close_account(book: Book, name: str, version: int) -> Book:
     # Whatever was under way there is over: its tags are used up, and nothing of it is waited for any more.
     over = {tag: _over(one) for tag, one in book.moves.items() if one.account == name}
     entry = PosEntry(points=0, left=points, cause="closed", version=version)
-    prefix = f"c:closed:{name}:{book.cust_no}"
-    number = sum(one.startswith(f"{prefix}:") for one in book.pos)
-    pos = {**book.pos, f"{prefix}:{number}": entry}
+    pos = {**book.pos, f"c:closed:{name}:{book.accounts[name].times}": entry}
     return replace(book, accounts=_without(book.accounts, name), moves={**book.moves, **over}, pos=pos)
 
 
@@ -109,9 +109,7 @@ def decide_opening(book: Book, name: str, choice: Literal["keep_pos", "keep_web"
 
 def opening_of(book: Book, name: str) -> str:
     """Give the id of what an account had before it was linked: another one each time that it is."""
-    base = f"w:open:{name}:{book.accounts[name].cust_no}"
-    number = sum(entry.entry_id.startswith(base) for entry in book.web.values())
-    return f"{base}:{number}"
+    return f"w:open:{name}:{book.accounts[name].times}"
 
 
 def _opened_by(entry_id: str) -> list[str]:
@@ -157,6 +155,9 @@ def take_transaction(book: Book, seen: WebTransaction) -> Book:
     has_tag = is_ours(seen.reference)
     tag = seen.reference if has_tag else tag_of(entry_id)
     move = book.moves.get(tag)
+    if move is not None and move.points == 0 and move.account != name:  # A replay had it elsewhere, where it was over.
+        move = replace(move, account=name, state="sent")
+        book = replace(book, moves={**book.moves, tag: move})
     if tag in book.web or tag in book.early or (move is not None and move.state == "seen"):
         return book
     account = book.accounts[name]
@@ -361,23 +362,37 @@ def _match_early(book: Book) -> Book:
 
     It may have cancelled meanwhile what was sent then; so what was moved counts, whatever was left of it here.
     """
+    for tag in [one for one in book.early if one in book.moves and not book.moves[one].points]:
+        book = _taken(book, tag, book.moves[tag].entry_id)
     if not book.early:
         return book
     parts = Counter(one.entry_id for one in book.moves.values() if one.state != "sent")
-    tags = {tag_of(f"{entry_id}#{parts[entry_id]}"): entry_id for entry_id in book.pos}
+    # In any order: parts went to several accounts, and a number may be used up at one that was deleted.
+    tags = {
+        tag_of(f"{entry_id}#{number}"): entry_id
+        for entry_id in book.pos
+        for number in range(parts[entry_id] + PARTS_AHEAD)
+    }
     found = [tag for tag in tags if tag in book.early]
     while found:
         tag = found.pop(0)
-        entry_id, seen = tags[tag], book.early[tag]
-        move = Move(account=f"{seen.store}/{seen.account_id}", points=seen.points, entry_id=entry_id)
-        book = replace(book, early=_without(book.early, tag), moves={**book.moves, tag: move})
-        book = _even_out(_moved(book, tag, seen.points, "seen"), entry_id)
+        entry_id = tags[tag]
+        book = _taken(book, tag, entry_id)
         parts[entry_id] += 1
-        following = tag_of(f"{entry_id}#{parts[entry_id]}")
+        following = tag_of(f"{entry_id}#{parts[entry_id] + PARTS_AHEAD - 1}")
         if following in book.early:
             tags[following] = entry_id
             found.append(following)
     return book
+
+
+def _taken(book: Book, tag: str, entry_id: str) -> Book:
+    """Enter a move of an entry's that was read early."""
+    seen = book.early[tag]
+    move = Move(account=f"{seen.store}/{seen.account_id}", points=seen.points, entry_id=entry_id)
+    book = replace(book, early=_without(book.early, tag), moves={**book.moves, tag: move})
+    book = _moved(book, tag, seen.points, "seen")
+    return _even_out(book, entry_id) if entry_id in book.pos else book
 
 
 def _even_out(book: Book, entry_id: str) -> Book:
@@ -391,9 +406,11 @@ def _even_out(book: Book, entry_id: str) -> Book:
 
 
 def _next_tag(book: Book, entry_id: str) -> str:
-    """Give the tag of the next part of an entry."""
-    done = sum(one.entry_id == entry_id and one.state != "sent" for one in book.moves.values())
-    return tag_of(f"{entry_id}#{done}")
+    """Give the tag of the next part of an entry: the first that was not used."""
+    number = sum(one.entry_id == entry_id and one.state != "sent" for one in book.moves.values())
+    while (tag := tag_of(f"{entry_id}#{number}")) in book.moves and book.moves[tag].state != "sent":
+        number += 1
+    return tag
 
 
 def _next_move(book: Book) -> tuple[str, Move] | None:
@@ -428,8 +445,8 @@ def _transfer(book: Book, account: str, points: int) -> tuple[str, Move]:
     way = "to" if points > 0 else "from"
     mine = (one for one in book.moves.values() if not one.entry_id and one.account == account)
     number = sum((one.points > 0) == (points > 0) for one in mine)
-    owner = book.accounts[account].cust_no  # It may have had another, whose book has numbers of its own.
-    return tag_of(f"{way}:{account}:{owner}#{number}", TRANSFER), Move(account=account, points=points)
+    times = book.accounts[account].times  # It may have been in another's book, which had numbers of its own.
+    return tag_of(f"{way}:{account}:{times}#{number}", TRANSFER), Move(account=account, points=points)
 
 
 def _moved(book: Book, tag: str, points: int, state: Literal["done", "seen"]) -> Book:

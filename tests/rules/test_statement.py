@@ -48,7 +48,7 @@ def books_of_a_day(seed: int) -> list[Book]:
     for _ in range(bench_ledger.STEPS):
         day.step()
         found += day.books.values()
-    again = Flow(day.web.owners, day.flow.since)
+    again = Flow(day.web.owners | day.web.deleted, day.flow.since)
     for topic in ("points", *sorted({topic for topic, _ in day.taken})):
         for name, message in day.taken:
             if name == topic:
