@@ -7,14 +7,14 @@ was bought on the web is asked for in Counterpoint, and known by its number once
 import msgspec
 
 from counterflow.state import ledger as kept
-from counterflow.state import wanted
+from counterflow.state import links, wanted
 from counterflow.state.wanted import Want
 from processors.rules import ledger
 from processors.rules.book import Book, is_ours
 from processors.shop import State
 from schemas.commands import ChangeCard
-from schemas.loyalty import CARD, PointsShown, WebTransaction
-from schemas.names import GIFT_CARDS
+from schemas.loyalty import CARD, HistoryRow, PointsShown, WebTransaction
+from schemas.names import COUNTERPOINT, GIFT_CARDS
 
 BOUGHT, OVERDRAWN = "gift-card-bought", "gift-card-overdrawn"  # Reviews.
 
@@ -25,6 +25,19 @@ def take(state: State, book: Book, seen: WebTransaction, order_id: str) -> Book:
         sign = "+" if seen.points > 0 else "-"
         return ledger.take_order_payment(book, seen, f"{state.shop.prefixes[seen.store]}{order_id}{sign}")
     return ledger.take_transaction(book, seen)
+
+
+def with_marker(state: State, row: HistoryRow) -> HistoryRow:
+    """Give a row the marker of its document where that is gone from the till's tables: staff have voided it."""
+    if row.reference or not row.document:
+        return row
+    ours = links.find(state.connection, "order", COUNTERPOINT, row.document)
+    orders = links.remotes(state.connection, "order", ours) if ours is not None else []
+    order_id = next((number for store, number in orders if store == state.shop.cards_at), None)
+    if order_id is None:
+        return row
+    sign = "+" if row.points > 0 else "-"
+    return msgspec.structs.replace(row, reference=f"{state.shop.prefixes[state.shop.cards_at]}{order_id}{sign}")
 
 
 def bought(state: State, number: str, points: int) -> None:

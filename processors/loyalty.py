@@ -15,7 +15,7 @@ from counterflow.state.ledger import LOOSE, Entry
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
 from processors import customers, gift_cards
-from processors.rules import ledger
+from processors.rules import ledger, planning
 from processors.rules.book import Adjust, Book, MovePoints, is_ours, tag_of
 from processors.rules.readings import take_reading
 from processors.shop import State
@@ -88,7 +88,7 @@ def _of_interest(state: State, reading: PointsReading) -> PointsReading:
         if _is_kept_here(state, one.cust_no)
         and (one.is_enrolled or one.balance or one.cust_no in mentioned or state.books.is_kept(one.cust_no))
     ]
-    rows = tuple(row for row in reading.rows if _is_kept_here(state, row.cust_no))
+    rows = tuple(gift_cards.with_marker(state, row) for row in reading.rows if _is_kept_here(state, row.cust_no))
     return msgspec.structs.replace(reading, customers=tuple(shown), rows=rows)
 
 
@@ -238,7 +238,7 @@ def decide(state: State, people: Iterable[OurId]) -> None:
         return
     changed = []
     for before, book in state.books.changed():
-        settled = ledger.plan(_opened(state, gift_cards.open_on_web(state, book)))
+        settled = planning.plan(_opened(state, gift_cards.open_on_web(state, book)))
         state.books.keep(settled)
         changed.append((before, settled))
         _ask(state, before, settled)
@@ -350,7 +350,7 @@ def _want(state: State, changed: Sequence[tuple[Book, Book]]) -> None:
 
 def _rows(book: Book) -> dict[tuple[str, str], commands.Body]:
     """Give what a book wants of each system, by tag."""
-    adjusts, moves = ledger.wanted(book)
+    adjusts, moves = planning.wanted(book)
     rows: dict[tuple[str, str], commands.Body] = {}
     for one in adjusts:
         rows[COUNTERPOINT, one.tag] = _adjust(one)

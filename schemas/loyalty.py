@@ -24,7 +24,8 @@ class HistoryRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cust_no: str
     version: int  # Of the row: at most that of the snapshot it was read in.
     points: int
-    reference: str = ""  # Our tag, where we wrote the adjustment.
+    reference: str = ""  # Our tag, where we wrote the adjustment; of a gift card, what an order's document carries.
+    document: str = ""  # Of a gift card: the DOC_ID of what moved it.
 
 
 class PointsShown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

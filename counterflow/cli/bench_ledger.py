@@ -31,7 +31,7 @@ from counterflow.cli.bench_points import (
     exports,
     sums,
 )
-from processors.rules import ledger
+from processors.rules import ledger, planning
 from processors.rules.book import Adjust, Book, tag_of
 
 STEPS = 60
@@ -175,7 +175,7 @@ class World:
 
     def work(self) -> None:
         """Let a consumer carry out one command; its answer may be lost."""
-        todo = [(book, one) for book in self.books.values() for part in ledger.wanted(book) for one in part]
+        todo = [(book, one) for book in self.books.values() for part in planning.wanted(book) for one in part]
         if not todo:
             return
         book, one = self.dice.choice(sorted(todo, key=lambda each: each[1].tag))
@@ -295,7 +295,7 @@ class World:
             return
         again = self._told([message for _, message in self.taken])
         _must("I9 a replay makes the same books", holds=exports(again) == exports(self.books))
-        _must("I9 a replay does nothing", holds=all(ledger.wanted(book) == ((), ()) for book in again.values()))
+        _must("I9 a replay does nothing", holds=all(planning.wanted(book) == ((), ()) for book in again.values()))
         if not self.directs:
             other = self._told([*self._shuffled(), LetGo()])
             _must("I9 the sums are the same in another order", holds=sums(other) == sums(self.books))

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from processors.rules import ledger, readings
+from processors.rules import ledger, planning, readings
 from processors.rules.book import Book, export, tag_of
 from schemas.loyalty import HistoryRow, PointsReading, PointsShown, WebTransaction
 
@@ -196,7 +196,7 @@ class Flow:
 
     def keep(self, book: Book) -> None:
         """Keep a book, with what is to be done next."""
-        self.books[book.cust_no] = ledger.plan(book)
+        self.books[book.cust_no] = planning.plan(book)
 
     def _close(self, account: str) -> None:
         self.closed.add(account)
@@ -237,7 +237,7 @@ def all_let_go(book: Book) -> Book:
     """Let go whatever is held."""
     for entry_id in book.pos:
         book = ledger.let_go(book, entry_id)
-    return ledger.plan(book)
+    return planning.plan(book)
 
 
 def exports(books: dict[str, Book]) -> list[bytes]:

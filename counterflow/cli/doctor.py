@@ -28,7 +28,7 @@ SHOP = Path("shop.yaml")
 def doctor(config: Config, clock: Clock) -> list[Check]:
     """Look at everything that the file names."""
     from counterflow.cli.doctor_counterpoint import look_at_counterpoint
-    from counterflow.cli.doctor_points import look_at_points
+    from counterflow.cli.doctor_points import look_at_cards, look_at_points
     from counterflow.cli.doctor_stores import look_at_stores
 
     visit = Visit()
@@ -40,6 +40,7 @@ def doctor(config: Config, clock: Clock) -> list[Check]:
     look_at_counterpoint(visit, config, clock)
     look_at_stores(visit, config, clock, lambda name: _hooks_that_came(config, name) if broker.ok else 0)
     look_at_points(visit, config, clock)
+    look_at_cards(visit, config, clock)
     return visit.checks
 
 

@@ -19,30 +19,26 @@ R12 a customer who is not enrolled keeps his book, and nothing is sent
 What is read out of its turn is kept until its turn comes, so that a replay from empty makes the same book (I9).
 """
 
-from collections import Counter
-from collections.abc import Collection, Mapping
-from typing import Literal, TypeVar
+from collections.abc import Collection
+from typing import Literal
 
 from msgspec.structs import replace
 
 from processors.rules.book import (
     TRANSFER,
     Account,
-    Adjust,
     Book,
     Cause,
     Move,
-    MovePoints,
     PointsSnapshot,
     PosEntry,
     WebEntry,
     is_ours,
     tag_of,
 )
+from processors.rules.lefts import cancel, deliver, net, without
 from schemas.loyalty import HistoryRow, WebTransaction
 
-Value = TypeVar("Value")
-PARTS_AHEAD = 4
 NEVER = 2**62  # No reading has such a version.
 
 
@@ -75,7 +71,7 @@ def close_account(book: Book, name: str, version: int) -> Book:
     over = {tag: _over(one) for tag, one in book.moves.items() if one.account == name}
     entry = PosEntry(points=0, left=points, cause="closed", version=version)
     pos = {**book.pos, f"c:closed:{name}:{book.accounts[name].times}": entry}
-    return replace(book, accounts=_without(book.accounts, name), moves={**book.moves, **over}, pos=pos)
+    return replace(book, accounts=without(book.accounts, name), moves={**book.moves, **over}, pos=pos)
 
 
 def _over(move: Move) -> Move:
@@ -123,7 +119,7 @@ def keep_bought(book: Book, name: str) -> Book:
     taken_id = f"c:{opening_of(book, name)}"
     book = decide_opening(book, name, "keep_pos")
     pos = dict(book.pos)
-    _cancel(pos, f"c:open:{book.cust_no}", taken_id)
+    cancel(pos, f"c:open:{book.cust_no}", taken_id)
     return replace(book, pos=pos)
 
 
@@ -163,7 +159,7 @@ def take_transaction(book: Book, seen: WebTransaction) -> Book:
     account = book.accounts[name]
     book = replace(book, accounts={**book.accounts, name: replace(account, read=account.read + seen.points)})
     if move is not None:
-        return _moved(book, tag, seen.points, "seen")
+        return deliver(book, tag, seen.points, "seen")
     if tag.startswith(TRANSFER):  # A replay: it was decided long ago.
         return replace(book, moves={**book.moves, tag: Move(account=name, points=seen.points, state="seen")})
     if has_tag:
@@ -265,9 +261,9 @@ def moved(book: Book, tag: str, points: int) -> Book:
     if move is None or move.state != "sent":
         return book
     if points:
-        return _moved(book, tag, points, "done")
+        return deliver(book, tag, points, "done")
     account = replace(book.accounts[move.account], is_behind=True)
-    return replace(book, moves=_without(book.moves, tag), accounts={**book.accounts, move.account: account})
+    return replace(book, moves=without(book.moves, tag), accounts={**book.accounts, move.account: account})
 
 
 def let_go(book: Book, entry_id: str) -> Book:
@@ -298,166 +294,6 @@ def merge(gone: Book, stays: Book, *, version: int) -> Book:
     return _correct(united, balance, shown_in, gone.cust_no)
 
 
-def plan(book: Book) -> Book:
-    """Decide the next move, one at a time: what is in transit, then points that came, then debts, then transfers.
-
-    What was decided and cannot be meant any more is dropped: had it been carried out all the same, its echo says so.
-    """
-    moves = {tag: _amended(book, one) for tag, one in book.moves.items() if not _is_in_vain(book, one)}
-    book = _net(replace(book, moves=moves)) if book.is_card else replace(book, moves=moves)
-    book = _match_early(book)
-    if not any(one.state == "sent" for one in book.moves.values()):
-        found = _next_move(book)
-        if found is not None:
-            tag, move = found
-            book = replace(book, moves={**book.moves, tag: move})
-    return book
-
-
-def wanted(book: Book) -> tuple[tuple[Adjust, ...], tuple[MovePoints, ...]]:
-    """Give what shall be written on each side now; asked again, it says the same."""
-    may_send = _may_send(book)
-    new = [(tag, one) for tag, one in book.web.items() if one.state == "new" and one.points and may_send]
-    sent = [
-        (tag, one)
-        for tag, one in book.moves.items()
-        if one.state == "sent" and (may_send or _ends_transfer(one))  # What was taken is given, whatever happens.
-    ]
-    return (
-        tuple(Adjust(tag=tag, cust_no=book.cust_no, points=one.points) for tag, one in new),
-        tuple(MovePoints(tag=tag, account=one.account, points=one.points) for tag, one in sent),
-    )
-
-
-def _may_send(book: Book) -> bool:
-    asks = any(one.before is not None for one in book.accounts.values())
-    return book.is_enrolled and book.cust_no in book.opened and not asks
-
-
-def _ends_transfer(move: Move) -> bool:
-    return not move.entry_id and move.points > 0
-
-
-def _is_in_vain(book: Book, move: Move) -> bool:
-    if move.state != "sent":
-        return False
-    if _ends_transfer(move):
-        return book.transit <= 0
-    if move.points < 0 and book.balance(move.account) <= 0:
-        return True
-    if not move.entry_id:
-        return False
-    entry = book.pos.get(move.entry_id)
-    return entry is None or abs(entry.left) < abs(move.points)
-
-
-def _amended(book: Book, move: Move) -> Move:
-    """Give what is in transit by now, to the account it was sent to: it may be there already, under this very tag."""
-    is_under_way = move.state == "sent" and _ends_transfer(move)
-    return replace(move, points=book.transit) if is_under_way and move.points != book.transit else move
-
-
-def _match_early(book: Book) -> Book:
-    """Find the entries whose moves were read before they were decided here: a replay.
-
-    It may have cancelled meanwhile what was sent then; so what was moved counts, whatever was left of it here.
-    """
-    for tag in [one for one in book.early if one in book.moves and not book.moves[one].points]:
-        book = _taken(book, tag, book.moves[tag].entry_id)
-    if not book.early:
-        return book
-    parts = Counter(one.entry_id for one in book.moves.values() if one.state != "sent")
-    # In any order: parts went to several accounts, and a number may be used up at one that was deleted.
-    tags = {
-        tag_of(f"{entry_id}#{number}"): entry_id
-        for entry_id in book.pos
-        for number in range(parts[entry_id] + PARTS_AHEAD)
-    }
-    found = [tag for tag in tags if tag in book.early]
-    while found:
-        tag = found.pop(0)
-        entry_id = tags[tag]
-        book = _taken(book, tag, entry_id)
-        parts[entry_id] += 1
-        following = tag_of(f"{entry_id}#{parts[entry_id] + PARTS_AHEAD - 1}")
-        if following in book.early:
-            tags[following] = entry_id
-            found.append(following)
-    return book
-
-
-def _taken(book: Book, tag: str, entry_id: str) -> Book:
-    """Enter a move of an entry's that was read early."""
-    seen = book.early[tag]
-    move = Move(account=f"{seen.store}/{seen.account_id}", points=seen.points, entry_id=entry_id)
-    book = replace(book, early=_without(book.early, tag), moves={**book.moves, tag: move})
-    book = _moved(book, tag, seen.points, "seen")
-    return _even_out(book, entry_id) if entry_id in book.pos else book
-
-
-def _even_out(book: Book, entry_id: str) -> Book:
-    """Let what was moved beyond an entry's own points count for others of which something is left, held ones first."""
-    pos = dict(book.pos)
-    for other_id in sorted(pos, key=lambda one: not pos[one].is_held):
-        if pos[entry_id].left * pos[entry_id].points >= 0:
-            break
-        _cancel(pos, entry_id, other_id)
-    return replace(book, pos=pos)
-
-
-def _next_tag(book: Book, entry_id: str) -> str:
-    """Give the tag of the next part of an entry: the first that was not used."""
-    number = sum(one.entry_id == entry_id and one.state != "sent" for one in book.moves.values())
-    while (tag := tag_of(f"{entry_id}#{number}")) in book.moves and book.moves[tag].state != "sent":
-        number += 1
-    return tag
-
-
-def _next_move(book: Book) -> tuple[str, Move] | None:
-    home = book.home
-    if home is None:
-        return None
-    if book.transit > 0:
-        return _transfer(book, home, book.transit)
-    if not _may_send(book):
-        return None
-    return _next_part(book, home) or _next_transfer(book, home)
-
-
-def _next_part(book: Book, home: str) -> tuple[str, Move] | None:
-    has = 0 if book.accounts[home].is_behind else max(0, book.balance(home))
-    for entry_id, entry in book.pos.items():
-        points = entry.left if entry.left > 0 else max(entry.left, -has)
-        if points and not entry.is_held:
-            return _next_tag(book, entry_id), Move(account=home, points=points, entry_id=entry_id)
-    return None
-
-
-def _next_transfer(book: Book, home: str) -> tuple[str, Move] | None:
-    for name in sorted(book.accounts):
-        if name != home and book.balance(name) > 0 and not book.accounts[name].is_behind:
-            return _transfer(book, name, -book.balance(name))
-    return None
-
-
-def _transfer(book: Book, account: str, points: int) -> tuple[str, Move]:
-    """Give a move between accounts: the n-th to or from this one, whatever the others did meanwhile."""
-    way = "to" if points > 0 else "from"
-    mine = (one for one in book.moves.values() if not one.entry_id and one.account == account)
-    number = sum((one.points > 0) == (points > 0) for one in mine)
-    times = book.accounts[account].times  # It may have been in another's book, which had numbers of its own.
-    return tag_of(f"{way}:{account}:{times}#{number}", TRANSFER), Move(account=account, points=points)
-
-
-def _moved(book: Book, tag: str, points: int, state: Literal["done", "seen"]) -> Book:
-    move = book.moves[tag]
-    pos = book.pos
-    if move.state == "sent" and move.entry_id in pos:
-        entry = pos[move.entry_id]
-        pos = {**pos, move.entry_id: replace(entry, left=entry.left - points)}
-    return replace(book, moves={**book.moves, tag: replace(move, state=state, points=points)}, pos=pos)
-
-
 def _settle(book: Book, tag: str, row: HistoryRow) -> Book:
     """Settle a shopper's transaction by its posted adjustment; what differs is an entry of its own (R3)."""
     entry, entry_id = book.web[tag], f"c:{row.row_id}"
@@ -475,7 +311,7 @@ def _settle_early(book: Book) -> Book:
     """Settle what was posted before its transaction was known here: in a replay, or in the book of another."""
     for tag in sorted(book.early_rows.keys() & book.web.keys()):
         row = book.early_rows[tag]
-        book = _settle(replace(book, early_rows=_without(book.early_rows, tag)), tag, row)
+        book = _settle(replace(book, early_rows=without(book.early_rows, tag)), tag, row)
     return book
 
 
@@ -490,7 +326,7 @@ def _explain(book: Book, balance: int, version: int) -> Book:
     if not gap:
         return book
     entry = PosEntry(points=gap, left=gap, cause="unexplained", version=version, is_held=True)
-    return _net(replace(book, pos={**book.pos, f"c:unexplained:{book.cust_no}:{version}": entry}))
+    return net(replace(book, pos={**book.pos, f"c:unexplained:{book.cust_no}:{version}": entry}))
 
 
 def _correct(book: Book, balance: int, version: int, gone: str) -> Book:
@@ -499,37 +335,4 @@ def _correct(book: Book, balance: int, version: int, gone: str) -> Book:
     if not gap:
         return book
     entry = PosEntry(points=gap, left=gap, cause="merged", version=version)
-    return _net(replace(book, pos={**book.pos, f"c:merged:{gone}": entry}))
-
-
-def _net(book: Book) -> Book:
-    """Let what is held, and what takes it back, cancel each other: the web never hears of either.
-
-    It is taken back by a merge, or by the next balance: where a ticket's row and its balance are not seen together.
-    """
-    pos = dict(book.pos)
-    for held_id in [entry_id for entry_id, one in pos.items() if one.is_held]:
-        for back_id in [entry_id for entry_id, one in pos.items() if _takes_back(book, one)]:
-            _cancel(pos, held_id, back_id)
-    for entry_id, one in pos.items():
-        if one.is_held and not one.left:
-            pos[entry_id] = replace(one, is_held=False)
-    return replace(book, pos=pos)
-
-
-def _takes_back(book: Book, one: PosEntry) -> bool:
-    """Say whether an entry may cancel what is held: of a gift card, a debt too, or money would go there and back."""
-    return one.is_held or one.cause == "merged" or (book.is_card and one.left < 0)
-
-
-def _cancel(pos: dict[str, PosEntry], one_id: str, other_id: str) -> None:
-    """Let what is left of two entries cancel each other, as far as one is above 0 and one below."""
-    one, other = pos[one_id], pos[other_id]
-    if one.left * other.left < 0:
-        less = min(abs(one.left), abs(other.left)) * (1 if one.left > 0 else -1)
-        pos[one_id] = replace(one, left=one.left - less)
-        pos[other_id] = replace(other, left=other.left + less)
-
-
-def _without(mapping: Mapping[str, Value], name: str) -> dict[str, Value]:
-    return {key: value for key, value in mapping.items() if key != name}
+    return net(replace(book, pos={**book.pos, f"c:merged:{gone}": entry}))

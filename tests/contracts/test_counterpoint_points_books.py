@@ -23,7 +23,7 @@ from counterflow.cli.bench_points import (
 )
 from counterflow.errors import Transient
 from counterflow.state.server import EmbeddedServer
-from processors.rules import ledger
+from processors.rules import ledger, planning
 from sandbox.counterpoint import loyalty
 from sandbox.counterpoint import tables as t
 from sandbox.counterpoint.books import Refused
@@ -90,7 +90,7 @@ class World:
     def write(self) -> None:
         """Carry out what the books want: their answers may come late."""
         for book in list(self.flow.books.values()):
-            adjusts, moves = ledger.wanted(book)
+            adjusts, moves = planning.wanted(book)
             for one in adjusts:
                 try:
                     self.answers.append(Written(one.tag, self.till.adjust(one.tag, one.cust_no, one.points)))

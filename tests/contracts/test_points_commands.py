@@ -121,3 +121,13 @@ def test_tables_are_told_as_json(box: Sandbox, folder: Path) -> None:
     (own,) = [one for one in found["tables"] if one["is"] == "unposted"]
     assert (own["table"], found["missing"]) == ("AR_LOY_PT_ADJ", [])
     assert {"tag", "points", "customer", "at", "values"} <= {one["is"] for one in own["columns"]}
+
+
+def test_gift_cards_are_looked_at_where_the_file_has_them(box: Sandbox) -> None:
+    given = {"counterpoint__gift_cards": {"tag": "REF"}, "stores__north__gift_cards": {}}
+    assert wrong(box, **given) == {}
+    assert says(box, **given)["gift cards of north"] == "the companion plugin keeps them"
+    found = wrong(box, **(given | {"counterpoint__gift_cards": {"tag": "NOWHERE"}}))
+    assert "SY_GFC_ACTIV.NOWHERE" in found["gift cards in Counterpoint"]
+    found = wrong(box, stores__north__gift_cards={})
+    assert "gift cards stay off" in found["gift cards in Counterpoint"]

@@ -140,3 +140,18 @@ def test_a_void_card_is_void_on_the_web_and_moves_no_more(pipeline: Pipeline) ->
 def test_cards_of_another_store_are_nobodys(pipeline: Pipeline) -> None:
     start(pipeline)
     assert pipeline.take(pipeline.there("south", "points", moved(7, -1500))) == []
+
+
+def test_what_a_voided_document_gives_back_is_known_by_its_order(pipeline: Pipeline) -> None:
+    """The document is gone from the till's tables, and its marker with it."""
+    start(pipeline)
+    pipeline.take(pipeline.here("IM_ITEM", b.item("MUG")), pipeline.here("AR_CUST", b.customer("C-1", "a@example.com")))
+    pipeline.take(pipeline.there("north", "orders", b.order(12, "a@example.com")))
+    (order,) = [one for one in pipeline.commands_out() if one.task == "orders"]
+    pipeline.take(pipeline.answer(order, "applied", doc_id="500"))
+    pipeline.take(pipeline.there("north", "points", moved(7, -1500, "order:12:card", 12)))
+    pipeline.take(pipeline.points(reading(2, has(3500), rows=(row(2, -1500, "N-12-"),))))
+    pipeline.take(pipeline.there("north", "points", moved(8, 1500, "order:12:card:1", 12)))
+    given_back = HistoryRow(row_id="card:GC-1|3", cust_no=CARD, version=3, points=1500, document="500")
+    went = pipeline.take(pipeline.points(reading(3, has(5000), rows=(given_back,))))
+    assert (web_moves(went), state(pipeline)) == ([], (5000, 5000))

@@ -8,7 +8,7 @@ import pytest
 
 from counterflow.cli import bench_ledger, bench_points
 from counterflow.cli.bench_ledger import Violation, play
-from processors.rules import ledger, readings
+from processors.rules import ledger, planning, readings
 from processors.rules.book import TRANSFER, Adjust, Book, MovePoints, PointsSnapshot, export, tag_of
 from schemas.loyalty import HistoryRow, PointsReading, WebTransaction
 
@@ -30,15 +30,15 @@ def web(number: int, points: int, reference: str = "", *, account: str = "7") ->
 
 
 def moves(book: Book) -> list[tuple[str, int]]:
-    return [(one.account, one.points) for one in ledger.wanted(book)[1]]
+    return [(one.account, one.points) for one in planning.wanted(book)[1]]
 
 
 def carried_out(book: Book) -> Book:
     """Let the web do what is wanted, move by move, and tell of it."""
-    book = ledger.plan(book)
-    while wanted := ledger.wanted(book)[1]:
+    book = planning.plan(book)
+    while wanted := planning.wanted(book)[1]:
         for one in wanted:
-            book = ledger.plan(ledger.moved(book, one.tag, one.points))
+            book = planning.plan(ledger.moved(book, one.tag, one.points))
     return book
 
 
@@ -55,17 +55,17 @@ def opened() -> Book:
 
 def earned(book: Book, points: int = 10) -> tuple[Book, str]:
     """Let the shopper earn, and the adjustment be written; gives its tag."""
-    book = ledger.plan(ledger.take_transaction(book, web(1, points)))
-    (one,) = ledger.wanted(book)[0]
+    book = planning.plan(ledger.take_transaction(book, web(1, points)))
+    (one,) = planning.wanted(book)[0]
     return ledger.written(book, one.tag, 1), one.tag
 
 
 def test_the_first_snapshot_brings_the_balance_up_once() -> None:  # R1
     book = ledger.link_account(Book(cust_no="C-1"), HOME, since="2026-01-01")
-    book = ledger.plan(ledger.take_snapshot(book, snapshot(1, 25, row(1, 25, version=1))))
+    book = planning.plan(ledger.take_snapshot(book, snapshot(1, 25, row(1, 25, version=1))))
     assert moves(book) == [(HOME, 25)]
     book = carried_out(book)
-    assert (at_web(book), moves(ledger.plan(ledger.take_snapshot(book, snapshot(2, 25))))) == (25, [])
+    assert (at_web(book), moves(planning.plan(ledger.take_snapshot(book, snapshot(2, 25))))) == (25, [])
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_the_first_snapshot_brings_the_balance_up_once() -> None:  # R1
 )
 def test_points_from_before_wait_for_a_person(choice: Any, till: int, shown: int) -> None:  # R1
     book = ledger.link_account(Book(cust_no="C-1"), HOME, since="2026-01-01", before=40)
-    book = ledger.plan(ledger.take_snapshot(book, snapshot(1, 25)))
-    book = ledger.plan(ledger.take_transaction(book, web(1, -15)))  # He goes on shopping meanwhile.
-    assert ledger.wanted(book) == ((), ())
+    book = planning.plan(ledger.take_snapshot(book, snapshot(1, 25)))
+    book = planning.plan(ledger.take_transaction(book, web(1, -15)))  # He goes on shopping meanwhile.
+    assert planning.wanted(book) == ((), ())
     book = carried_out(ledger.decide_opening(book, HOME, choice))
-    adjusted = sum(one.points for one in ledger.wanted(book)[0])
+    adjusted = sum(one.points for one in planning.wanted(book)[0])
     assert (25 + adjusted, at_web(book)) == (till - 15, shown - 15)
 
 
@@ -95,21 +95,21 @@ def test_two_accounts_from_before_are_decided_in_any_order(first: Any) -> None: 
     for name in sorted(choices, key=lambda one: choices[one] != first):
         book = ledger.decide_opening(book, name, choices[name])  # type: ignore[arg-type]
     book = carried_out(book)
-    adjusted = sum(one.points for one in ledger.wanted(book)[0])
+    adjusted = sum(one.points for one in planning.wanted(book)[0])
     assert (25 + adjusted, at_web(book)) == (30, 30)
 
 
 def test_rows_inside_the_opening_are_no_news(opened: Book) -> None:  # R1
-    book = ledger.plan(ledger.take_snapshot(opened, snapshot(2, 25, row(1, 25, version=1), row(2, -5, version=0))))
-    assert (ledger.wanted(book), book.pos_sum) == (((), ()), 25)
+    book = planning.plan(ledger.take_snapshot(opened, snapshot(2, 25, row(1, 25, version=1), row(2, -5, version=0))))
+    assert (planning.wanted(book), book.pos_sum) == (((), ()), 25)
 
 
 def test_a_shoppers_transaction_becomes_one_adjustment_until_it_is_posted(opened: Book) -> None:  # R2, R3
-    book = ledger.plan(ledger.take_transaction(opened, web(1, 10)))
+    book = planning.plan(ledger.take_transaction(opened, web(1, 10)))
     tag = tag_of("w:north:1")
-    assert ledger.wanted(book) == ((Adjust(tag=tag, cust_no="C-1", points=10),), ())
+    assert planning.wanted(book) == ((Adjust(tag=tag, cust_no="C-1", points=10),), ())
     book = ledger.written(book, tag, 1)
-    assert ledger.wanted(book) == ((), ())
+    assert planning.wanted(book) == ((), ())
     book = ledger.take_unposted(book, [tag], 2)
     book = carried_out(ledger.take_snapshot(book, snapshot(3, 35, row(1, 10, tag, version=3))))
     assert (book.pos_sum, at_web(book)) == (35, 35)
@@ -134,37 +134,37 @@ def test_a_tag_posted_twice_counts_twice_at_the_till(opened: Book) -> None:  # R
 
 def test_a_deleted_adjustment_takes_the_points_back(opened: Book) -> None:  # R4
     book, _ = earned(opened)
-    book = ledger.plan(ledger.take_unposted(book, [], 2))
+    book = planning.plan(ledger.take_unposted(book, [], 2))
     assert moves(book) == [(HOME, -10)]
     assert at_web(carried_out(book)) == 25
 
 
 def test_a_snapshot_read_before_our_write_deletes_nothing(opened: Book) -> None:  # R4
-    book = ledger.plan(ledger.take_transaction(opened, web(1, 10)))
-    (one,) = ledger.wanted(book)[0]
+    book = planning.plan(ledger.take_transaction(opened, web(1, 10)))
+    (one,) = planning.wanted(book)[0]
     book = ledger.written(book, one.tag, 3)  # The till had been read three times when it was committed.
-    stale = ledger.plan(ledger.take_unposted(book, [], 3))
+    stale = planning.plan(ledger.take_unposted(book, [], 3))
     assert (moves(stale), at_web(stale)) == ([], 35)
-    gone = ledger.plan(ledger.take_unposted(stale, [], 4))
+    gone = planning.plan(ledger.take_unposted(stale, [], 4))
     assert moves(gone) == [(HOME, -10)]
 
 
 def test_what_happens_at_the_till_is_a_difference_and_never_a_value(opened: Book) -> None:  # R5
-    book = ledger.plan(ledger.take_transaction(opened, web(1, -20)))
+    book = planning.plan(ledger.take_transaction(opened, web(1, -20)))
     book = carried_out(ledger.take_snapshot(book, snapshot(2, 30, row(1, 5))))
     assert at_web(book) == 10  # 25 - 20 + 5, and not 30.
 
 
 def test_our_own_transaction_is_no_shoppers(opened: Book) -> None:  # R6
-    book = ledger.plan(ledger.take_snapshot(opened, snapshot(2, 35, row(1, 10))))
-    (move,) = ledger.wanted(book)[1]
-    seen = ledger.plan(ledger.take_transaction(book, web(9, 10, move.tag)))  # Before any answer of ours.
-    assert (ledger.wanted(seen), at_web(seen)) == (((), ()), 35)
+    book = planning.plan(ledger.take_snapshot(opened, snapshot(2, 35, row(1, 10))))
+    (move,) = planning.wanted(book)[1]
+    seen = planning.plan(ledger.take_transaction(book, web(9, 10, move.tag)))  # Before any answer of ours.
+    assert (planning.wanted(seen), at_web(seen)) == (((), ()), 35)
     assert ledger.moved(seen, move.tag, 10) == seen
 
 
 def test_what_is_not_there_stays_a_debt_until_points_come(opened: Book) -> None:  # R7
-    book = ledger.plan(ledger.take_transaction(opened, web(1, -20)))
+    book = planning.plan(ledger.take_transaction(opened, web(1, -20)))
     book = carried_out(ledger.take_snapshot(book, snapshot(2, 0, row(1, -25))))
     assert (at_web(book), sum(one.left for one in book.pos.values())) == (0, -20)
     book = carried_out(ledger.take_transaction(book, web(2, 30)))
@@ -172,18 +172,18 @@ def test_what_is_not_there_stays_a_debt_until_points_come(opened: Book) -> None:
 
 
 def test_an_account_that_had_less_is_read_again_before_more_is_taken(opened: Book) -> None:  # R7
-    book = ledger.plan(ledger.take_snapshot(opened, snapshot(2, 5, row(1, -20))))
-    (move,) = ledger.wanted(book)[1]
-    book = ledger.plan(ledger.moved(book, move.tag, 0))  # He has just spent it all.
+    book = planning.plan(ledger.take_snapshot(opened, snapshot(2, 5, row(1, -20))))
+    (move,) = planning.wanted(book)[1]
+    book = planning.plan(ledger.moved(book, move.tag, 0))  # He has just spent it all.
     assert moves(book) == []
-    book = ledger.plan(ledger.account_read(ledger.take_transaction(book, web(1, -25)), HOME))
+    book = planning.plan(ledger.account_read(ledger.take_transaction(book, web(1, -25)), HOME))
     assert (moves(book), sum(one.left for one in book.pos.values())) == ([], -20)
 
 
 def test_a_balance_that_nothing_explains_is_held_until_it_is_let_go(opened: Book) -> None:  # R8
-    book = ledger.plan(ledger.take_snapshot(opened, snapshot(2, 40)))
+    book = planning.plan(ledger.take_snapshot(opened, snapshot(2, 40)))
     assert (moves(book), book.pos["c:unexplained:C-1:2"].points) == ([], 15)
-    book = ledger.plan(ledger.let_go(book, "c:unexplained:C-1:2"))
+    book = planning.plan(ledger.let_go(book, "c:unexplained:C-1:2"))
     assert moves(book) == [(HOME, 15)]
 
 
@@ -198,7 +198,7 @@ def second(*, has_account: bool = True, since: str = "2026-02-01", points: int =
 def test_twenty_five_and_twenty_five_are_fifty_without_a_second_account(opened: Book) -> None:  # R9
     book = carried_out(ledger.merge(second(has_account=False), opened, version=2))
     book = carried_out(ledger.take_snapshot(book, snapshot(2, 50)))
-    assert (book.pos_sum, at_web(book), ledger.wanted(book)) == (50, 50, ((), ()))
+    assert (book.pos_sum, at_web(book), planning.wanted(book)) == (50, 50, ((), ()))
     assert not any(one.is_held for one in book.pos.values())
 
 
@@ -206,7 +206,7 @@ def test_twenty_five_and_twenty_five_are_fifty_with_a_second_account(opened: Boo
     book = carried_out(ledger.merge(second(since="2025-12-31"), opened, version=2))  # The older one.
     book = carried_out(ledger.take_snapshot(book, snapshot(2, 50)))
     assert (book.pos_sum, book.balance(HOME), book.balance(OTHER)) == (50, 0, 50)
-    assert ledger.wanted(book)[0] == ()
+    assert planning.wanted(book)[0] == ()
 
 
 @pytest.mark.parametrize("has_account", [True, False])
@@ -214,7 +214,7 @@ def test_twenty_five_and_twenty_five_are_fifty_with_a_second_account(opened: Boo
 def test_a_sum_that_is_seen_before_the_merge_is_known_is_not_given_twice(
     opened: Book, has_account: bool, is_let_go: bool
 ) -> None:  # R8, R9
-    book = ledger.plan(ledger.take_snapshot(opened, snapshot(2, 50)))
+    book = planning.plan(ledger.take_snapshot(opened, snapshot(2, 50)))
     assert moves(book) == []
     if is_let_go:
         book = carried_out(ledger.let_go(book, "c:unexplained:C-1:2"))
@@ -247,7 +247,7 @@ def test_an_adjustment_of_one_who_was_merged_settles_under_the_survivors_number(
     book = ledger.merge(book, stays, version=2)
     posted = row(1, 10, tag, version=2, cust_no="C-2")
     book = carried_out(ledger.take_snapshot(book, snapshot(2, 40, posted, cust_no="C-2")))
-    assert (book.pos_sum, at_web(book), ledger.wanted(book)[0]) == (40, 40, ())
+    assert (book.pos_sum, at_web(book), planning.wanted(book)[0]) == (40, 40, ())
 
 
 def test_a_row_that_came_before_its_transaction_settles_it_all_the_same(opened: Book) -> None:  # I9
@@ -255,7 +255,7 @@ def test_a_row_that_came_before_its_transaction_settles_it_all_the_same(opened: 
     book = ledger.take_snapshot(opened, snapshot(2, 35, row(1, 10, tag)))
     assert (book.pos_sum, list(book.early_rows)) == (35, [tag])
     book = carried_out(ledger.take_transaction(book, web(1, 10)))
-    assert (ledger.wanted(book), at_web(book), book.early_rows) == (((), ()), 35, {})
+    assert (planning.wanted(book), at_web(book), book.early_rows) == (((), ()), 35, {})
 
 
 def test_what_staff_write_into_the_field_is_no_tag(opened: Book) -> None:
@@ -264,29 +264,29 @@ def test_what_staff_write_into_the_field_is_no_tag(opened: Book) -> None:
 
 
 def test_what_was_taken_for_the_other_account_is_given_though_a_person_is_asked(opened: Book) -> None:
-    book = ledger.plan(ledger.merge(second(since="2025-12-31"), opened, version=2))
-    (take,) = ledger.wanted(book)[1]
-    book = ledger.plan(ledger.moved(book, take.tag, take.points))
-    book = ledger.plan(ledger.link_account(book, "north/9", since="2026-03-01", before=5))
+    book = planning.plan(ledger.merge(second(since="2025-12-31"), opened, version=2))
+    (take,) = planning.wanted(book)[1]
+    book = planning.plan(ledger.moved(book, take.tag, take.points))
+    book = planning.plan(ledger.link_account(book, "north/9", since="2026-03-01", before=5))
     assert moves(book) == [(OTHER, 25)]
 
 
 def test_what_is_being_given_goes_where_it_was_sent_though_an_older_account_appears(opened: Book) -> None:
-    book = ledger.plan(ledger.merge(second(since="2025-12-31"), opened, version=2))
-    (take,) = ledger.wanted(book)[1]
-    book = ledger.plan(ledger.moved(book, take.tag, take.points))
-    (give,) = ledger.wanted(book)[1]
-    book = ledger.plan(ledger.link_account(book, "north/9", since="2025-01-01"))
+    book = planning.plan(ledger.merge(second(since="2025-12-31"), opened, version=2))
+    (take,) = planning.wanted(book)[1]
+    book = planning.plan(ledger.moved(book, take.tag, take.points))
+    (give,) = planning.wanted(book)[1]
+    book = planning.plan(ledger.link_account(book, "north/9", since="2025-01-01"))
     more = web(5, -5, tag_of("from:north/7#1", TRANSFER))  # Of another transfer, whose answer was lost.
-    book = ledger.plan(ledger.take_transaction(book, more))
-    assert ledger.wanted(book)[1] == (MovePoints(tag=give.tag, account=OTHER, points=30),)
+    book = planning.plan(ledger.take_transaction(book, more))
+    assert planning.wanted(book)[1] == (MovePoints(tag=give.tag, account=OTHER, points=30),)
 
 
 def test_who_is_not_enrolled_keeps_his_book_and_is_sent_nothing(opened: Book) -> None:  # R12
     away = msgspec.structs.replace(opened, is_enrolled=False)
-    away = ledger.plan(ledger.take_snapshot(away, snapshot(2, 30, row(1, 5))))
-    assert ledger.wanted(away) == ((), ())
-    back = ledger.plan(msgspec.structs.replace(away, is_enrolled=True))
+    away = planning.plan(ledger.take_snapshot(away, snapshot(2, 30, row(1, 5))))
+    assert planning.wanted(away) == ((), ())
+    back = planning.plan(msgspec.structs.replace(away, is_enrolled=True))
     assert moves(back) == [(HOME, 5)]
 
 
@@ -344,7 +344,7 @@ def no_look_before_moving(patch: pytest.MonkeyPatch) -> None:
 
 def absolute_value(patch: pytest.MonkeyPatch) -> None:
     """Set the web's balance to the till's."""
-    plan = ledger.plan
+    plan = planning.plan
 
     def set_to(book: Book) -> Book:
         planned = plan(book)
@@ -352,7 +352,7 @@ def absolute_value(patch: pytest.MonkeyPatch) -> None:
         value = {tag: msgspec.structs.replace(one, points=book.pos_sum - at_web(book)) for tag, one in sent.items()}
         return msgspec.structs.replace(planned, moves={**planned.moves, **value})
 
-    patch.setattr(ledger, "plan", set_to)
+    patch.setattr(planning, "plan", set_to)
 
 
 def another_moment(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from counterflow.cli import bench_ledger, differences, statement
 from counterflow.cli.bench_points import Flow
 from counterflow.cli.ledger import told
-from processors.rules import ledger
+from processors.rules import ledger, planning
 from processors.rules.book import Book, tag_of
 from tests.rules.test_ledger import HOME, OTHER, carried_out, earned, row, snapshot, web
 
@@ -70,7 +70,7 @@ def test_every_book_of_a_random_day_adds_up(seed: int) -> None:
 def test_every_closing_of_a_random_day_adds_up(seed: int) -> None:
     for book in books_of_a_day(seed)[::9]:
         for name in book.accounts:
-            closed = ledger.plan(ledger.close_account(book, name, book.shown[0]))
+            closed = planning.plan(ledger.close_account(book, name, book.shown[0]))
             assert faults(closed) == []
             assert faults(carried_out(closed)) == []
 
@@ -146,7 +146,7 @@ def closed() -> Book:
 
 def two_accounts() -> Book:
     book = ledger.link_account(opened(), OTHER, since="2026-01-02")
-    return ledger.plan(ledger.take_transaction(book, web(2, 7, account="8")))
+    return planning.plan(ledger.take_transaction(book, web(2, 7, account="8")))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_what_a_person_decided_about_points_on_both_sides_adds_up(choice: Any, e
     decided = ledger.decide_opening(book, HOME, choice)
     assert [one for one in said(decided) if one in expected] == expected
     assert faults(decided) == []
-    assert faults(carried_out(ledger.plan(decided))) == []
+    assert faults(carried_out(planning.plan(decided))) == []
 
 
 @pytest.mark.parametrize(

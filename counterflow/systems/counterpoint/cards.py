@@ -139,7 +139,12 @@ def new_rows(connection: Connection, settings: GiftCards, *, after: int) -> list
         reference = str(row.tag or "").rstrip() or (f"{marker}{'+' if amount > 0 else '-'}" if marker else "")
         number = str(row.GFC_NO).rstrip()
         one = HistoryRow(
-            row_id=f"card:{number}|{row.SEQ_NO}", cust_no=CARD + number, version=0, points=amount, reference=reference
+            row_id=f"card:{number}|{row.SEQ_NO}",
+            cust_no=CARD + number,
+            version=0,
+            points=amount,
+            reference=reference,
+            document=str(row.DOC_ID or ""),
         )
         if amount or reference:
             found.append((int(row.row_version), one))
