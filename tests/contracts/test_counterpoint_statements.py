@@ -17,8 +17,8 @@ from sqlalchemy.dialects.mssql import pyodbc
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 
 from counterflow.cli.installation import LOYALTY
-from counterflow.config import Points
-from counterflow.systems.counterpoint import points, releases, sql, tracking
+from counterflow.config import GiftCards, Points
+from counterflow.systems.counterpoint import cards, points, releases, sql, tracking
 from counterflow.systems.counterpoint.dialects import app_lock, oldest_active
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -51,7 +51,9 @@ class Recorder:
         mine = [dict(row) for row in self._rows if self.statements[-1].startswith(row.get("of", ""))]
         mine = [{name: value for name, value in row.items() if name != "of"} for row in mine]
         columns = list(mine[0]) if mine else ["nothing"]
-        return Answer(SimpleResultMetaData(columns), iter([tuple(row.values()) for row in mine]))
+        answer = Answer(SimpleResultMetaData(columns), iter([tuple(row.values()) for row in mine]))
+        answer.rowcount = len(mine)
+        return answer
 
     @contextmanager
     def begin(self) -> Iterator["Recorder"]:
@@ -144,7 +146,26 @@ def of_points() -> dict[str, str]:
     }
 
 
-STATEMENTS = of_look_ups() | of_our_own_tables() | of_points()
+def of_cards() -> dict[str, str]:
+    settings = GiftCards(tag="DOC_NO", values={"STR_ID": "MAIN"})
+    row = {"of": "SELECT [SY_GFC_ACTIV].[GFC_NO], [SY_GFC_ACTIV].[SEQ_NO]", "GFC_NO": "GC-1", "SEQ_NO": 2, "AMT": -1}
+    row |= {"DOC_ID": 600, "tag": "", "row_version": 9}
+    touched = {"of": "UPDATE [SY_GFC]", "GFC_NO": "GC-1"}
+
+    def adjust(one: Any) -> None:
+        cards.adjust(one, settings, tag="CF-ABCDEFGHIJ", number="GC-1", amount=-500)
+
+    return {
+        "cards_page": recorded(lambda one: cards.page(one, "GC-1", 1000)),
+        "cards_shown": recorded(lambda one: cards.shown(one, ["GC-1", "GC-2"])),
+        "cards_changed": recorded(lambda one: cards.changed(one, after=4_294_967_300)),
+        "cards_rows": recorded(lambda one: cards.new_rows(one, settings, after=4_294_967_300), row),
+        "cards_adjust": recorded(adjust, touched),
+        "cards_missing_columns": recorded(lambda one: cards.missing_columns(one, settings)),
+    }
+
+
+STATEMENTS = of_cards() | of_look_ups() | of_our_own_tables() | of_points()
 for tracked in sql.TRACKED.items():
     STATEMENTS |= of_table(*tracked)
 
@@ -185,11 +206,11 @@ def test_nocount_is_switched_off_again_and_before_anything_is_thrown() -> None:
             assert "THROW" not in rest[: rest.index("SET NOCOUNT OFF")], file.stem
 
 
-def test_only_our_own_tables_are_written_and_adjustments_that_wait() -> None:
+def test_only_our_own_tables_are_written_and_adjustments_that_wait_and_gift_cards() -> None:
     written = {
         found
         for file in GOLDEN.glob("*.sql")
         for found in re.findall(r"(?:INSERT INTO|UPDATE|DELETE FROM)\s+([\w.\[\]]+)", file.read_text())
     }
     ours = {"USR_CF_CLAIM", "USR_CF_CURSOR", "USR_CF_QUEUE"}
-    assert {one.replace("dbo.", "").strip("[]") for one in written} == ours | {"AR_LOY_PT_ADJ"}
+    assert {one.replace("dbo.", "").strip("[]") for one in written} == ours | {"AR_LOY_PT_ADJ", "SY_GFC", "SY_GFC_ACTIV"}

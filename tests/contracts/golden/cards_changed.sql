@@ -1,0 +1,3 @@
+SELECT [SY_GFC].[GFC_NO], CAST([SY_GFC].[ROW_TS] AS bigint) AS row_version
+FROM [SY_GFC] JOIN [SY_GFC_COD] ON [SY_GFC_COD].[GFC_COD] = [SY_GFC].[GFC_COD]
+WHERE [SY_GFC_COD].[CREATE_AS_STC] = ? AND [SY_GFC].[ROW_TS] > CAST(CAST(? AS bigint) AS binary(8))
