@@ -209,6 +209,7 @@ class Customers(Part):
 class Loyalty(Part):
     """How this store's points and Counterpoint's are kept the same (req-L1 to L5). Needs counterpoint.points."""
 
+    rate: int = Field(1, gt=0)  # So many points of the store are one of Counterpoint's.
     first: Literal["ask", "keep_pos", "keep_web", "add"] = "ask"  # Of somebody who has points on both sides at first.
 
 

@@ -160,7 +160,8 @@ def _linked(state: State, store: str, account_id: str) -> Book | None:
     begun = next((at for at, one in enumerate(known) if is_ours(one.reference)), len(known))
     before = sum(one.points for one in known[:begun])
     since, times = _since(state, store, account_id), _times(state, name)
-    book = ledger.link_account(book, name, since=since, before=before or None, times=times)
+    rate = state.shop.loyalty[store].rate
+    book = ledger.link_account(book, name, since=since, before=before or None, times=times, rate=rate)
     for one in known[begun:]:
         book = ledger.take_transaction(book, one)
     state.books.keep(book)
@@ -291,12 +292,17 @@ def part(state: State, name: str, cust_no: str) -> None:
     if any(one.account == name and one.state != "seen" for one in book.moves.values()):
         steering.set_timer(state.connection, PARTING, name, state.now + SOON, cust_no)
         return  # What is on its way there must be seen first: it belongs to this book.
-    account, points = book.accounts[name], book.balance(name)
+    account, raw = book.accounts[name], book.raw(name)
     state.books.keep(ledger.close_account(book, name, book.shown[0]))
     other = ledger.link_account(
-        state.books.of(cust_no), name, since=account.since, before=points or None, times=account.times + 1
+        state.books.of(cust_no),
+        name,
+        since=account.since,
+        before=raw or None,
+        times=account.times + 1,
+        rate=account.rate,
     )
-    if points:
+    if other.accounts[name].before is not None:
         other = ledger.decide_opening(other, name, "keep_pos")
     state.books.keep(other)
 

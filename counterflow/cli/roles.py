@@ -321,7 +321,11 @@ def _loyalty(config: Config) -> "dict[str, Loyalty]":
 
     if config.counterpoint.points is None:
         return {}
-    return {name: Loyalty(first=store.loyalty.first) for name, store in config.stores.items() if store.loyalty}
+    return {
+        name: Loyalty(first=store.loyalty.first, rate=store.loyalty.rate)
+        for name, store in config.stores.items()
+        if store.loyalty
+    }
 
 
 def _customers(settings: CustomerSettings) -> "Customers":

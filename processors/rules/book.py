@@ -46,6 +46,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     points: int  # Asked for; once it is done, what was moved.
     entry_id: str = ""  # "": a transfer.
     state: Literal["sent", "done", "seen"] = "sent"
+    raw: int = 0  # Once it is done, in the account's own points.
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +55,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     cust_no: str  # Whose it was when it was linked.
     since: str  # When it was made: the oldest keeps the points.
     times: int = 0  # How often it was taken out of a book before: no id and no tag of then is used again.
-    read: int = 0  # What it has, by the transactions that were read.
+    read: int = 0  # What it has, by the transactions that were read, in points of the till.
+    rate: int = 1  # So many of its points are one of the till's (R13).
+    raw: int = 0  # What was read, in its own points.
     is_behind: bool = False  # It had less than we knew of: nothing is taken from it before it is read again.
     before: int | None = None  # What it had before it was linked, while a person has not said what becomes of it (R1).
 
@@ -124,6 +127,11 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
         done = (one.points for one in self.moves.values() if one.account == account and one.state == "done")
         return self.accounts[account].read + sum(done)
 
+    def raw(self, account: str) -> int:
+        """Give an account's own points, as far as they are known."""
+        done = (one.raw for one in self.moves.values() if one.account == account and one.state == "done")
+        return self.accounts[account].raw + sum(done)
+
     @property
     def home(self) -> str | None:
         """The account that keeps the points; None where there is none."""
@@ -136,6 +144,11 @@ def export(book: Book) -> bytes:
     pos = sorted((entry_id, one.points, one.left, one.is_held) for entry_id, one in book.pos.items())
     accounts = sorted((name, book.balance(name)) for name in book.accounts)
     return msgspec.json.encode([book.cust_no, web, pos, accounts, book.transit, sorted(book.early_rows)])
+
+
+def to_till(raw: int, rate: int) -> int:
+    """Give what an account's own points are at the till; what is less than a point there is carried (R13)."""
+    return raw // rate
 
 
 def tag_of(entry_id: str, prefix: str = TAG) -> str:

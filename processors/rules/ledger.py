@@ -35,6 +35,7 @@ from processors.rules.book import (
     WebEntry,
     is_ours,
     tag_of,
+    to_till,
 )
 from processors.rules.lefts import cancel, deliver, net, without
 from schemas.loyalty import HistoryRow, WebTransaction
@@ -42,7 +43,15 @@ from schemas.loyalty import HistoryRow, WebTransaction
 NEVER = 2**62  # No reading has such a version.
 
 
-def link_account(book: Book, name: str, *, since: str, before: int | None = None, times: int = 0) -> Book:
+def link_account(
+    book: Book,
+    name: str,
+    *,
+    since: str,
+    before: int | None = None,
+    times: int = 0,
+    rate: int = 1,
+) -> Book:
     """Add a web account.
 
     Args:
@@ -52,10 +61,14 @@ def link_account(book: Book, name: str, *, since: str, before: int | None = None
         before: What its transactions add up to that were made before it was linked, and will not be told; None where
             it has none. Where it has some, nothing is sent until a person has said what becomes of them (R1).
         times: How often it was taken out of a book before.
+        rate: So many of its points are one of the till's; `before` is in its own.
     """
     if name in book.accounts:
         return book
-    account = Account(cust_no=book.cust_no, since=since, times=times, read=before or 0, before=before)
+    raw = before or 0
+    points = to_till(raw, rate)
+    account = Account(cust_no=book.cust_no, since=since, times=times, read=points, raw=raw, rate=rate)
+    account = replace(account, before=points or None)
     return replace(book, accounts={**book.accounts, name: account})
 
 
@@ -157,14 +170,20 @@ def take_transaction(book: Book, seen: WebTransaction) -> Book:
     if tag in book.web or tag in book.early or (move is not None and move.state == "seen"):
         return book
     account = book.accounts[name]
-    book = replace(book, accounts={**book.accounts, name: replace(account, read=account.read + seen.points)})
+    raw, own = account.raw + seen.points, seen.points
+    points = to_till(raw, account.rate) - to_till(account.raw, account.rate)
+    seen = replace(seen, points=points)  # From here on in points of the till (R13).
+    account = replace(account, read=account.read + points, raw=raw)
+    book = replace(book, accounts={**book.accounts, name: account})
     if move is not None:
-        return deliver(book, tag, seen.points, "seen")
+        return deliver(book, tag, points, "seen", raw=own)
     if tag.startswith(TRANSFER):  # A replay: it was decided long ago.
         return replace(book, moves={**book.moves, tag: Move(account=name, points=seen.points, state="seen")})
     if has_tag:
         return replace(book, early={**book.early, tag: seen})
-    return _settle_early(replace(book, web={**book.web, tag: WebEntry(entry_id=entry_id, points=seen.points)}))
+    # Less than a point at the till is nothing to write; it counts with the next.
+    entry = WebEntry(entry_id=entry_id, points=points, state="new" if points or account.rate == 1 else "settled")
+    return _settle_early(replace(book, web={**book.web, tag: entry}))
 
 
 def account_read(book: Book, name: str) -> Book:
@@ -256,12 +275,13 @@ def written(book: Book, tag: str, version: int) -> Book:
 
 
 def moved(book: Book, tag: str, points: int) -> Book:
-    """Note what a move did; 0 where points were to be taken and the account has none left (R7)."""
+    """Note what a move did, in the account's own points; 0 where it has none left to take (R7)."""
     move = book.moves.get(tag)
     if move is None or move.state != "sent":
         return book
     if points:
-        return deliver(book, tag, points, "done")
+        raw, rate = book.raw(move.account), book.accounts[move.account].rate
+        return deliver(book, tag, to_till(raw + points, rate) - to_till(raw, rate), "done", raw=points)
     account = replace(book.accounts[move.account], is_behind=True)
     return replace(book, moves=without(book.moves, tag), accounts={**book.accounts, move.account: account})
 

@@ -10,14 +10,14 @@ from processors.rules.book import Book, PosEntry
 Value = TypeVar("Value")
 
 
-def deliver(book: Book, tag: str, points: int, state: Literal["done", "seen"]) -> Book:
-    """Enter what a move did: so much less is left of its entry."""
+def deliver(book: Book, tag: str, points: int, state: Literal["done", "seen"], *, raw: int = 0) -> Book:
+    """Enter what a move did: so much less is left of its entry. `raw`: in the account's own points."""
     move = book.moves[tag]
     pos = book.pos
     if move.state == "sent" and move.entry_id in pos:
         entry = pos[move.entry_id]
         pos = {**pos, move.entry_id: replace(entry, left=entry.left - points)}
-    return replace(book, moves={**book.moves, tag: replace(move, state=state, points=points)}, pos=pos)
+    return replace(book, moves={**book.moves, tag: replace(move, state=state, points=points, raw=raw)}, pos=pos)
 
 
 def net(book: Book) -> Book:

@@ -37,8 +37,13 @@ def wanted(book: Book) -> tuple[tuple[Adjust, ...], tuple[MovePoints, ...]]:
     ]
     return (
         tuple(Adjust(tag=tag, cust_no=book.cust_no, points=one.points) for tag, one in new),
-        tuple(MovePoints(tag=tag, account=one.account, points=one.points) for tag, one in sent),
+        tuple(MovePoints(tag=tag, account=one.account, points=_own_points(book, one)) for tag, one in sent),
     )
+
+
+def _own_points(book: Book, move: Move) -> int:
+    """Give what is to be moved in the account's own points (R13)."""
+    return move.points * book.accounts[move.account].rate
 
 
 def _may_send(book: Book) -> bool:

@@ -213,4 +213,8 @@ def test_only_our_own_tables_are_written_and_adjustments_that_wait_and_gift_card
         for found in re.findall(r"(?:INSERT INTO|UPDATE|DELETE FROM)\s+([\w.\[\]]+)", file.read_text())
     }
     ours = {"USR_CF_CLAIM", "USR_CF_CURSOR", "USR_CF_QUEUE"}
-    assert {one.replace("dbo.", "").strip("[]") for one in written} == ours | {"AR_LOY_PT_ADJ", "SY_GFC", "SY_GFC_ACTIV"}
+    assert {one.replace("dbo.", "").strip("[]") for one in written} == ours | {
+        "AR_LOY_PT_ADJ",
+        "SY_GFC",
+        "SY_GFC_ACTIV",
+    }
