@@ -102,7 +102,9 @@ class StoreTarget:
     def _do_card(self, cards: GiftCardPort, wanted: MoveCard | ChangeCard) -> Done:
         """Move a gift card, or have it void."""
         if isinstance(wanted, MoveCard):
-            moved = cards.move(wanted.number, wanted.cents, wanted.tag, expires=wanted.expires)
+            moved = (cards.make if wanted.is_new else cards.move)(
+                wanted.number, wanted.cents, wanted.tag, expires=wanted.expires
+            )
             return Done(result="applied", remote={"points": str(moved)})
         is_there = cards.change(wanted.number, is_void=wanted.is_void, expires=wanted.expires)
         return Done(result="applied" if is_there else "already")

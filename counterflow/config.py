@@ -219,6 +219,12 @@ class StoreCards(Part):
     redeem: bool = True  # Counterpoint's cards go up, and are redeemed there.
     buy: bool = False  # Cards bought there are asked for in Counterpoint.
 
+    @model_validator(mode="after")
+    def _what_is_bought_can_be_redeemed(self) -> "StoreCards":
+        if self.buy and not self.redeem:
+            raise ValueError("buy needs redeem: a card that is bought there is on both sides")
+        return self
+
 
 class Store(Part):
     """One web store."""

@@ -19,16 +19,27 @@ from schemas.names import COUNTERPOINT, GIFT_CARDS
 BOUGHT, OVERDRAWN = "gift-card-bought", "gift-card-overdrawn"  # Reviews.
 
 
-def take(state: State, book: Book, seen: WebTransaction, order_id: str) -> Book:
+def take(state: State, book: Book, seen: WebTransaction) -> Book:
     """Enter one transaction of a card's."""
-    if order_id and not is_ours(seen.reference):
-        sign = "+" if seen.points > 0 else "-"
-        return ledger.take_order_payment(book, seen, f"{state.shop.prefixes[seen.store]}{order_id}{sign}")
+    if is_ours(seen.reference):
+        return ledger.take_transaction(book, seen)
+    if seen.order_id:
+        return ledger.take_order_payment(book, seen, _marker(state, seen.order_id, seen.points, book.cust_no))
+    if seen.points > 0 and not any(one.state != "sent" for one in book.moves.values()):
+        return ledger.take_bought(book, seen)  # We have not made it there: the store has.
     return ledger.take_transaction(book, seen)
 
 
+def _marker(state: State, order_id: str, points: int, card: str) -> str:
+    """Give what the row of an order's document is known by: its marker, the sign, and the card."""
+    sign = "+" if points > 0 else "-"
+    return f"{state.shop.prefixes[state.shop.cards_at]}{order_id}{sign}{card}"
+
+
 def with_marker(state: State, row: HistoryRow) -> HistoryRow:
-    """Give a row the marker of its document where that is gone from the till's tables: staff have voided it."""
+    """Give a row what it is known by; its document's marker also where staff have voided that, and it is gone."""
+    if row.reference and not is_ours(row.reference):
+        return msgspec.structs.replace(row, reference=f"{row.reference}{row.cust_no}")
     if row.reference or not row.document:
         return row
     ours = links.find(state.connection, "order", COUNTERPOINT, row.document)
@@ -36,8 +47,7 @@ def with_marker(state: State, row: HistoryRow) -> HistoryRow:
     order_id = next((number for store, number in orders if store == state.shop.cards_at), None)
     if order_id is None:
         return row
-    sign = "+" if row.points > 0 else "-"
-    return msgspec.structs.replace(row, reference=f"{state.shop.prefixes[state.shop.cards_at]}{order_id}{sign}")
+    return msgspec.structs.replace(row, reference=_marker(state, order_id, row.points, row.cust_no))
 
 
 def bought(state: State, number: str, points: int) -> None:
@@ -56,14 +66,11 @@ def open_on_web(state: State, book: Book) -> Book:
         return book
     name = f"{state.shop.cards_at}/{book.cust_no}"
     known = [msgspec.json.decode(one.body, type=WebTransaction) for one in kept.loose(state.connection, name)]
-    paid = sum(one.points for one in known if one.points > 0)
-    book = ledger.link_account(book, name, since="", before=paid or None)
-    if paid:  # It was bought there. What staff have sold it for is what was on it.
-        book = ledger.keep_bought(book, name)
+    book = ledger.link_account(book, name, since="")
+    for one in known:  # What was bought there first: what staff have sold it for is what was on it.
+        book = take(state, book, one)
+    if known:
         state.settle(BOUGHT, book.cust_no)
-    for one in known:
-        if one.points < 0:
-            book = ledger.take_transaction(book, one)
     return book
 
 
@@ -71,7 +78,7 @@ def want_changes(state: State, shown: PointsShown) -> None:
     """Have a card void, or end, in the store as it does in Counterpoint."""
     row = (state.shop.cards_at, GIFT_CARDS, shown.cust_no)
     is_plain = shown.is_enrolled and not shown.expires
-    if not state.shop.cards_at or (is_plain and row not in wanted.rows(state.connection, [row])):
+    if not state.shop.cards_redeem or (is_plain and row not in wanted.rows(state.connection, [row])):
         return
     body = ChangeCard(number=shown.cust_no.removeprefix(CARD), is_void=not shown.is_enrolled, expires=shown.expires)
     wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=body)], at=state.now)

@@ -120,9 +120,10 @@ def _take_transaction(state: State, store: str, moved: PointsMoved) -> None:
         transaction_id=moved.key,
         points=moved.points,
         reference=moved.reference,
+        order_id=moved.order_id,
     )
     if book is not None:
-        book = gift_cards.take(state, book, transaction, moved.order_id)
+        book = gift_cards.take(state, book, transaction) if is_card else ledger.take_transaction(book, transaction)
         state.books.keep(ledger.account_read(book, name))
         return
     if is_card:
@@ -362,7 +363,7 @@ def _rows(book: Book) -> dict[tuple[str, str], commands.Body]:
         rows[COUNTERPOINT, one.tag] = _adjust(one)
     for move in moves:
         store, _, account_id = move.account.partition("/")
-        rows[store, move.tag] = _move(move, account_id, book.expires)
+        rows[store, move.tag] = _move(book, move, account_id)
     return rows
 
 
@@ -372,11 +373,11 @@ def _adjust(one: Adjust) -> commands.Body:
     return commands.AdjustPoints(tag=one.tag, cust_no=one.cust_no, points=one.points)
 
 
-def _move(one: MovePoints, account_id: str, expires: str) -> commands.Body:
-    if account_id.startswith(CARD):
-        number = account_id.removeprefix(CARD)
-        return commands.MoveCard(tag=one.tag, number=number, cents=one.points, expires=expires)
-    return commands.MovePoints(tag=one.tag, account_id=account_id, points=one.points)
+def _move(book: Book, one: MovePoints, account_id: str) -> commands.Body:
+    if not book.is_card:
+        return commands.MovePoints(tag=one.tag, account_id=account_id, points=one.points)
+    number, is_new = account_id.removeprefix(CARD), book.moves[one.tag].entry_id.startswith("c:open:")
+    return commands.MoveCard(tag=one.tag, number=number, cents=one.points, expires=book.expires, is_new=is_new)
 
 
 def _has(book: Book, tag: str) -> bool:
@@ -406,6 +407,12 @@ def look_again(state: State, entry_id: str) -> None:
         return
     if abs(entry.left) <= state.shop.unexplained_max and not book.is_card:
         state.books.keep(ledger.let_go(book, entry_id))
+        return
+    if book.is_card:
+        message = (
+            f"gift card {book.cust_no.removeprefix(CARD)}: {entry.left / 100:+.2f} that its activity does not explain"
+        )
+        state.ask(UNEXPLAINED, entry_id, message, {"entry": entry_id, "card": book.cust_no, "cents": entry.left})
         return
     message = (
         f"customer {book.cust_no}: his points differ by {entry.left:+} from what tickets and adjustments explain; "

@@ -232,6 +232,7 @@ class MoveCard(_Body, frozen=True, kw_only=True, tag="move_card"):
     number: str
     cents: int
     expires: str = ""  # Its last day, where it is made; "": none.
+    is_new: bool = False  # It is made, and must not be there.
 
 
 class ChangeCard(_Body, frozen=True, kw_only=True, tag="change_card"):

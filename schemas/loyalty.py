@@ -15,6 +15,7 @@ class WebTransaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     transaction_id: str
     points: int
     reference: str = ""  # Our tag, where it was us.
+    order_id: str = ""  # Of a gift card: the order that it paid for, or was given back from.
 
 
 class HistoryRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -118,7 +118,7 @@ def _store_source(config: Config, system: str, clock: Clock, stop: threading.Eve
     from producers.store_poller import HookWatch, StorePoller
     from producers.webhooks import KafkaHints, NoHints, Receiver, serve
 
-    settings = config.stores[system]
+    settings = _kept_here(config, system)
     client = WooClient(system, settings, clock)
     if settings.hooks is None:
         return StorePoller(system, client, NoHints(clock), settings, clock)
@@ -133,6 +133,14 @@ def _store_source(config: Config, system: str, clock: Clock, stop: threading.Eve
     watch = HookWatch(client, url=settings.hooks.url, secret=secret)
     threading.Thread(target=_watch_hooks, args=(watch, poller.look_again, clock, stop), daemon=True).start()
     return poller
+
+
+def _kept_here(config: Config, system: str) -> Store:
+    """Give a store's settings less what stays off at Counterpoint: what is not taken must not count as read."""
+    settings = config.stores[system]
+    off = [] if config.counterpoint.points else ["loyalty"]
+    off += [] if config.counterpoint.gift_cards else ["gift_cards"]
+    return settings.model_copy(update=dict.fromkeys(off))
 
 
 def _watch_hooks(watch: "HookWatch", look_again: Callable[[], None], clock: Clock, stop: threading.Event) -> None:

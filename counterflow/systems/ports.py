@@ -84,6 +84,10 @@ class Loyalty(Protocol):
 class GiftCardPort(Protocol):
     """A store's gift cards: moved by differences under tags, as points are. Amounts are cents."""
 
+    def make(self, number: str, cents: int, tag: str, *, expires: str = "") -> int:
+        """Make a card; gives what is on it, however often it is asked. Raises Held where there is one already."""
+        ...
+
     def move(self, number: str, cents: int, tag: str, *, expires: str = "") -> int:
         """Move a card, as `Loyalty.move`; one that is not there is made by what it is to be given."""
         ...

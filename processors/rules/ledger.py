@@ -127,13 +127,19 @@ def _opened_by(entry_id: str) -> list[str]:
     return entry_id.removeprefix(prefix).split("+") if entry_id.startswith(prefix) else []
 
 
-def keep_bought(book: Book, name: str) -> Book:
-    """Keep what a card had that was bought in the store: of what staff sold it for, only the difference goes up."""
-    taken_id = f"c:{opening_of(book, name)}"
-    book = decide_opening(book, name, "keep_pos")
-    pos = dict(book.pos)
-    cancel(pos, f"c:open:{book.cust_no}", taken_id)
-    return replace(book, pos=pos)
+def take_bought(book: Book, seen: WebTransaction) -> Book:
+    """Enter what a gift card was bought for in the store, told of after staff have sold it at the till."""
+    entry_id = f"w:{seen.store}:{seen.transaction_id}"
+    tag, name = tag_of(entry_id), f"{seen.store}/{seen.account_id}"
+    if tag in book.web:
+        return book
+    account = book.accounts[name]
+    accounts = {**book.accounts, name: replace(account, read=account.read + seen.points, raw=account.raw + seen.points)}
+    settled = WebEntry(entry_id=entry_id, points=seen.points, state="settled")
+    taken = PosEntry(points=-seen.points, left=-seen.points, cause="opening", version=book.shown[0])
+    pos = {**book.pos, f"c:{entry_id}": taken}
+    cancel(pos, f"c:open:{book.cust_no}", f"c:{entry_id}")
+    return replace(book, accounts=accounts, web={**book.web, tag: settled}, pos=pos)
 
 
 def take_order_payment(book: Book, seen: WebTransaction, tag: str) -> Book:
@@ -145,7 +151,7 @@ def take_order_payment(book: Book, seen: WebTransaction, tag: str) -> Book:
         tag: What the row of the point of sale will carry: the document's marker and the sign.
     """
     entry_id = f"w:{seen.store}:{seen.transaction_id}"
-    mine = {one: entry for one, entry in book.web.items() if one.partition("#")[0] == tag}
+    mine = {one: entry for one, entry in book.web.items() if one == tag or one.startswith(f"{tag}#")}
     if any(entry.entry_id == entry_id for entry in mine.values()):
         return book
     name = f"{seen.store}/{seen.account_id}"
@@ -218,6 +224,8 @@ def take_unposted(book: Book, unposted: Collection[str], version: int) -> Book:
         unposted: All of our tags among the adjustments that wait to be posted, whoever's they are.
         version: Of the reading.
     """
+    if book.is_card:
+        return book  # Of gift cards nothing waits to be posted.
     web, pos = dict(book.web), dict(book.pos)
     for tag, entry in book.web.items():
         if entry.state == "new" and tag in unposted:
@@ -256,14 +264,16 @@ def take_row(book: Book, row: HistoryRow) -> Book:
 
 def _take_order_row(book: Book, row: HistoryRow) -> Book:
     """Settle what an order took off a card by its document's row; one that comes first waits for the store's word."""
-    number = 1
-    while True:
-        tag = f"{row.reference}#{number}" if number > 1 else row.reference
+    waiting, number = [], 1
+    while (tag := f"{row.reference}#{number}" if number > 1 else row.reference) in book.web.keys() | book.early_rows:
         if tag in book.web and book.web[tag].state != "settled":
-            return _settle(book, tag, row)
-        if tag not in book.web and tag not in book.early_rows:
-            return replace(book, early_rows={**book.early_rows, tag: row})
+            waiting.append(tag)
         number += 1
+    if not waiting:
+        return replace(book, early_rows={**book.early_rows, tag: row})
+    # An order may have been given up before it had a document, and opened again with less on the card.
+    same = [one for one in waiting if book.web[one].points == row.points]
+    return _settle(book, (same or waiting)[0 if same else -1], row)
 
 
 def written(book: Book, tag: str, version: int) -> Book:

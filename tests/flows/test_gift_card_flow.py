@@ -155,3 +155,44 @@ def test_what_a_voided_document_gives_back_is_known_by_its_order(pipeline: Pipel
     given_back = HistoryRow(row_id="card:GC-1|3", cust_no=CARD, version=3, points=1500, document="500")
     went = pipeline.take(pipeline.points(reading(3, has(5000), rows=(given_back,))))
     assert (web_moves(went), state(pipeline)) == ([], (5000, 5000))
+
+
+def test_a_reading_of_points_deletes_nothing_of_a_card(pipeline: Pipeline) -> None:
+    start(pipeline)
+    (one,) = pipeline.take(pipeline.there("north", "points", moved(7, -1500)))
+    pipeline.take(pipeline.answer(one, "applied", version="3"))
+    points = PointsReading(key="points", version=4, previous=0, unposted=())
+    assert pipeline.take(pipeline.points(points)) == []
+
+
+def test_two_cards_of_one_order_are_two(pipeline: Pipeline) -> None:
+    start(pipeline)
+    other = PointsShown(cust_no="card:GC-2", balance=2000)
+    for one in pipeline.take(pipeline.points(reading(2, other))):
+        pipeline.take(pipeline.answer(one, "applied", points="2000"))
+    pipeline.take(
+        pipeline.there("north", "points", moved(7, -1500, "order:12:card", 12)),
+        pipeline.there("north", "points", moved(8, -700, "order:12:card:2", 12) | {"number": "GC-2"}),
+    )
+    second = HistoryRow(row_id="card:GC-2|2", cust_no="card:GC-2", version=3, points=-700, reference="N-12-")
+    shown = (has(3500), PointsShown(cust_no="card:GC-2", balance=1300))
+    went = pipeline.take(pipeline.points(reading(3, *shown, rows=(row(2, -1500, "N-12-", version=3), second))))
+    assert (went, state(pipeline), pipeline.asked()) == ([], (4800, 4800), {})
+
+
+def test_what_was_bought_and_is_told_late_is_not_paid_twice(pipeline: Pipeline) -> None:
+    (made,) = pipeline.take(pipeline.points(reading(1, has(5000))))
+    assert isinstance(made.body, MoveCard)
+    assert made.body.is_new  # The store says that it has such a card.
+    pipeline.take(pipeline.answer(made, "held", "the store has a card of this number already"))
+    assert len(pipeline.asked()) == 1
+    went = pipeline.take(pipeline.there("north", "points", moved(7, 5000, "order:3:bought")))
+    assert (web_moves(went), till_moves(went), pipeline.asked(), state(pipeline)) == ([], [], {}, (5000, 5000))
+
+
+def test_an_order_that_a_bought_card_paid_before_it_was_sold_counts_once(pipeline: Pipeline) -> None:
+    pipeline.take(pipeline.there("north", "points", moved(7, 5000, "order:3:bought")))
+    pipeline.take(pipeline.there("north", "points", moved(8, -1500, "order:12:card", 12)))
+    pipeline.take(pipeline.there("north", "points", moved(9, 1500, "order:12:card:1", 12)))
+    went = pipeline.take(pipeline.points(reading(1, has(5000))))
+    assert (web_moves(went), till_moves(went), pipeline.asked()) == ([], [], {})

@@ -4,6 +4,7 @@ A card is told as a customer's points are, under "card:" and its number, in cent
 creates it. No public example shows which column of the activity keeps a text of ours: it is a setting.
 """
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -43,6 +44,7 @@ CARDS = table(
     column("LST_ACTIV_DAT", DateTime()),
     column("ROW_TS", BigInteger()),
 )
+TAG = re.compile(r"CF-[A-Z2-7]{10}")
 CODES = table("SY_GFC_COD", column("GFC_COD", String()), column("CREATE_AS_STC", String()))
 
 
@@ -136,7 +138,8 @@ def new_rows(connection: Connection, settings: GiftCards, *, after: int) -> list
     found = []
     for row in rows:
         marker, amount = markers.get(int(row.DOC_ID or 0), ""), cents(row.AMT)
-        reference = str(row.tag or "").rstrip() or (f"{marker}{'+' if amount > 0 else '-'}" if marker else "")
+        tag = str(row.tag or "").rstrip()  # Counterpoint fills the column too, for its own documents.
+        reference = tag if TAG.fullmatch(tag) else f"{marker}{'+' if amount > 0 else '-'}" if marker else ""
         number = str(row.GFC_NO).rstrip()
         one = HistoryRow(
             row_id=f"card:{number}|{row.SEQ_NO}",

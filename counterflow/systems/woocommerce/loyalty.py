@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, time
 
-from counterflow.errors import Rejected
+from counterflow.errors import Held, Rejected, Transient
 from counterflow.systems.ports import LoyaltyAbilities
 from counterflow.systems.woocommerce.companion import Companion, Gone
 
+EXISTS = "counterflow_card_exists"
+WAITS = ("counterflow_card_void", "counterflow_card_expired")
 ABSENT = "the companion plugin is not there, or keeps no points: docs/how-to/companion.md"
 
 
@@ -35,6 +37,17 @@ class CompanionCards:
     def __init__(self, companion: Companion) -> None:
         self._companion = companion
 
+    def make(self, number: str, cents: int, tag: str, *, expires: str = "") -> int:
+        """Make a card under a tag. See ports.GiftCardPort."""
+        try:
+            return self._companion.create_card(number, cents, tag, expires_at=_end(expires)).balance
+        except Rejected as error:
+            if EXISTS in str(error):
+                raise Held(
+                    "the store has a card of this number already, which is not known as Counterpoint's"
+                ) from error
+            raise
+
     def move(self, number: str, cents: int, tag: str, *, expires: str = "") -> int:
         """Move a card under a tag, or make it. See ports.GiftCardPort."""
         try:
@@ -43,6 +56,12 @@ class CompanionCards:
             if cents <= 0:
                 return 0
             return self._companion.create_card(number, cents, tag, expires_at=_end(expires)).balance
+        except Rejected as error:
+            if any(
+                code in str(error) for code in WAITS
+            ):  # Counterpoint's card is good: the store's will be, or is asked.
+                raise Transient(f"{tag}: the store takes nothing from a card that is void or over ({error})") from error
+            raise
 
     def change(self, number: str, *, is_void: bool, expires: str) -> bool:
         """Have a card void or good. See ports.GiftCardPort."""

@@ -29,6 +29,7 @@ from schemas.records import (
 )
 
 GIFT_CARD = "gift_card"  # The tender's method: orders.pay_codes names its pay code.
+CARDS_PAID = "counterflow_gift_card"  # Our plugin's: a list of {number, cents}, as text.
 TRACKING = "_wc_shipment_tracking_items"
 # Our own keys of a customer's meta data: none begins with an underscore, which would be dropped silently (W-42).
 POS_ID, MARKETING, GROUP = "counterpoint_cust_no", "counterflow_marketing", "counterflow_group"
@@ -192,12 +193,16 @@ def _tracking(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _gift_cards(values: Mapping[str, Any], amount: Callable[[Any], int]) -> tuple[Tender, ...]:
-    """Read the gift cards of the Gift Cards extension: the order's total is what is left to pay (storefronts 1.7)."""
-    return tuple(
-        Tender(method=GIFT_CARD, amount=amount(card["amount"]), card_no=str(card["code"]))
-        for card in values.get("gift_cards") or []
-        if amount(card["amount"])
-    )
+    """Read the gift cards that paid: the order's total is what is left to pay (storefronts 1.7).
+
+    Those of the Gift Cards extension stand in a list of their own, those of our companion plugin in the meta data.
+    """
+    found = [(str(card["code"]), amount(card["amount"])) for card in values.get("gift_cards") or []]
+    meta = [one.get("value") for one in values.get("meta_data") or [] if one.get("key") == CARDS_PAID]
+    for text in meta:
+        paid = msgspec.json.decode(text) if isinstance(text, str) else text
+        found += [(str(card["number"]), int(card["cents"])) for card in paid or []]
+    return tuple(Tender(method=GIFT_CARD, amount=cents, card_no=number) for number, cents in found if cents)
 
 
 def _refund(values: Mapping[str, Any], amount: Callable[[Any], int]) -> Refund:
