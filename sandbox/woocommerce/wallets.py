@@ -1,12 +1,13 @@
 """Points and gift cards of a store with the companion plugin: each movement told and noted, and what shoppers do."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.woocommerce import totals
 from sandbox.woocommerce.ledger import Card, Move
-from sandbox.woocommerce.store import Refused, Row, Store, missing, no_route
+from sandbox.woocommerce.store import Refused, Row, Store, merge_meta, missing, no_route
 
 STRANGE_CARD_CENTS = 5000  # What a card pays that only Counterpoint knows: so much is on each there.
 Given = Mapping[str, Any]
@@ -150,6 +151,10 @@ def pay(store: Store, order: Row) -> None:
         reference = f"order:{number}:card" + (f":{at}" if at > 1 else "")  # A reference is used once.
         reason = f"Paid for order {number}"
         move_card(store, "shopper", one["code"], -totals.cents(one["amount"]), reference, reason=reason, order=number)
+    if mine:  # The plugin says so in the order's meta data; the list is an extension's.
+        paid = [{"number": one["code"], "cents": totals.cents(one["amount"])} for one in mine]
+        merge_meta(store, order, [{"key": "counterflow_gift_card", "value": json.dumps(paid)}])
+        order["gift_cards"] = [one for one in order["gift_cards"] if one not in mine]
 
 
 def _cards(store: Store) -> dict[str, Card]:
