@@ -63,7 +63,7 @@ def _is_in_vain(book: Book, move: Move) -> bool:
     if move.points < 0 and book.balance(move.account) <= 0:
         return True
     if not move.entry_id:
-        return False
+        return move.account == book.home  # It keeps the points by now.
     entry = book.pos.get(move.entry_id)
     return entry is None or abs(entry.left) < abs(move.points)
 
