@@ -93,6 +93,7 @@ class Points(Part):
     unposted: UnpostedPoints
     rows: list[PointsRows] = Field(min_length=1)
     unexplained_max: int = Field(0, ge=0)  # A balance that nothing explains is asked about where it is larger.
+    kept_by: Literal["oldest", "newest"] = "oldest"  # Which of a customer's accounts keeps his points.
     expired_by: Literal["counterpoint", "stores"]  # Who lets points expire; the other's expiry has to be off.
     earned_by: Literal["counterpoint", "stores"]  # Who grants points for a web order; never both.
 

@@ -32,6 +32,7 @@ JUDGE = "merge"  # The timer of `merges`.
 UNEXPLAINED, FIRST, PARTED, REUSED = "points-unexplained", "points-first", "points-parted", "points-number"
 ACCEPT = "accept"
 TIMES_MAX = 20
+LAST = 10**11  # Seconds: later than any account.
 SOON = timedelta(seconds=1)
 
 
@@ -175,10 +176,11 @@ def _times(state: State, name: str) -> int:
 
 
 def _since(state: State, store: str, account_id: str) -> str:
-    """Say when an account was made, as text that sorts; where a store does not say, its ids rise."""
+    """Say when an account was made, as text of which the lowest keeps the points; where a store says not, ids rise."""
     known = profiles.read(state.connection, [(store, account_id)]).get((store, account_id))
     made = known.body.made_at if known is not None else None
-    return f"{made.isoformat() if made else '9999'} {account_id:>20}"
+    seconds = int(made.timestamp()) if made else LAST
+    return f"{LAST - seconds if state.shop.kept_by == 'newest' and made else seconds:>12} {account_id:>20}"
 
 
 def take_answer(outcome: Outcome, state: State) -> None:

@@ -61,6 +61,7 @@ class Shop:
     cards_at: str = ""  # The store that keeps the gift cards; "": none does.
     cards_redeem: bool = False  # The point of sale's cards go up, and are redeemed there.
     cards_buy: bool = False  # Cards bought there are asked for at the point of sale.
+    kept_by: Literal["oldest", "newest"] = "oldest"  # Which of a customer's accounts keeps his points (loyalty-R9).
     unexplained_max: int = 0  # A balance that nothing explains is asked about where it is larger.
     merge_wait: timedelta = timedelta(seconds=120)  # How long a merge's traces may take to show.
     pos: str = COUNTERPOINT  # Of the pairs of customers: a pair of two stores names one of them.

@@ -311,6 +311,7 @@ def shop(config: Config) -> "Shop":
         loyalty=_loyalty(config),
         **_cards(config),
         unexplained_max=config.counterpoint.points.unexplained_max if config.counterpoint.points else 0,
+        kept_by=config.counterpoint.points.kept_by if config.counterpoint.points else "oldest",
     )
 
 

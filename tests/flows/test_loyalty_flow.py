@@ -316,3 +316,15 @@ def test_many_readings_of_many_customers_are_one_batch(pipeline: Pipeline) -> No
     ]
     pipeline.take(*(pipeline.points(one) for one in pages))
     assert pipeline.rows("SELECT count(*) FROM ledger_account") == [(3000,)]
+
+
+@pytest.mark.parametrize(("kept_by", "keeps"), [("oldest", "7"), ("newest", "9")])
+def test_the_oldest_account_keeps_the_points_unless_set_otherwise(database: Engine, kept_by: Any, keeps: str) -> None:
+    pipeline = opened(Pipeline(database, with_points(kept_by=kept_by)))
+    pipeline.take(pipeline.here("AR_CUST", person()))
+    for number, store, at in ((7, "north", "2024-01-01T00:00:00"), (9, "south", "2025-01-01T00:00:00")):
+        account = b.account(number, "ana@example.com") | {"date_created_gmt": at}
+        pipeline.take(pipeline.there(store, "customers", account))
+    web = Web(pipeline)
+    web.carry_out([one for one in pipeline.take(pipeline.points(reading(1, has(25)))) if one.task == "points"])
+    assert {number: points for (_, number), points in web.balances.items()} == {keeps: 25}
