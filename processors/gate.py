@@ -16,7 +16,7 @@ from counterflow.kafka import Message, cloud_event
 from counterflow.metrics import MASTER, RELEASED, REVIEWS, SYNC_LAG, WANTED
 from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.steering import Task
-from processors import accounts, loyalty, merges, releases, stock
+from processors import accounts, gift_cards, loyalty, merges, releases, stock
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import CONTINUOUS, next_run
 from processors.shop import State
@@ -36,6 +36,7 @@ _TIMERS: dict[str, Callable[[State, str, str], None]] = {
     loyalty.HELD: lambda state, key, _: loyalty.look_again(state, key),
     loyalty.MERGED: loyalty.follow_merge,
     loyalty.PARTING: loyalty.part,
+    gift_cards.WAITS: lambda state, key, _: gift_cards.look_again(state, key),
 }
 Said = list[tuple[int, Message]]  # Numbers in the outbox, and what stands there.
 

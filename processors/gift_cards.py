@@ -4,10 +4,12 @@ One store of all keeps the shop's cards. What an order pays with one travels in 
 was bought on the web is asked for in Counterpoint, and known by its number once it is there.
 """
 
+from datetime import timedelta
+
 import msgspec
 
 from counterflow.state import ledger as kept
-from counterflow.state import links, wanted
+from counterflow.state import links, steering, wanted
 from counterflow.state.wanted import Want
 from processors.rules import ledger
 from processors.rules.book import Book, is_ours
@@ -16,7 +18,9 @@ from schemas.commands import ChangeCard
 from schemas.loyalty import CARD, HistoryRow, PointsShown, WebTransaction
 from schemas.names import COUNTERPOINT, GIFT_CARDS
 
-BOUGHT, OVERDRAWN = "gift-card-bought", "gift-card-overdrawn"  # Reviews.
+BOUGHT, OVERDRAWN, ALONE = "gift-card-bought", "gift-card-overdrawn", "gift-card-alone"  # Reviews.
+WAITS = "card-waits"  # The timer of what an order's document moved, and the store has not told of.
+WAIT = timedelta(minutes=10)
 
 
 def take(state: State, book: Book, seen: WebTransaction) -> Book:
@@ -82,6 +86,32 @@ def want_changes(state: State, shown: PointsShown) -> None:
         return
     body = ChangeCard(number=shown.cust_no.removeprefix(CARD), is_void=not shown.is_enrolled, expires=shown.expires)
     wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=body)], at=state.now)
+
+
+def wait_for_store(state: State, before: Book, book: Book) -> None:
+    """Let what an order's document moved wait for the store's word; not for ever."""
+    for tag in book.early_rows.keys() - before.early_rows.keys():
+        if not is_ours(tag):
+            steering.set_timer_once(state.connection, WAITS, f"{book.cust_no}|{tag}", state.now + WAIT)
+    for tag in before.early_rows.keys() - book.early_rows.keys():
+        state.settle(ALONE, f"{book.cust_no}|{tag}")
+
+
+def look_again(state: State, key: str) -> None:
+    """Ask about what waited in vain: another plugin's card of the same number may have paid."""
+    card, _, tag = key.partition("|")
+    row = state.books.of(card).early_rows.get(tag)
+    if row is not None:
+        amount, number = f"{row.points / 100:+.2f}", card.removeprefix(CARD)
+        message = f"an order's document moved gift card {number} by {amount}, and the store tells of no such payment"
+        state.ask(ALONE, key, message, {"card": card, "cents": row.points})
+
+
+def take_decision(state: State, key: str, decision: str) -> None:
+    """Move the store's card by what the document moved, as a person decided."""
+    card, _, tag = key.partition("|")
+    if decision == "accept":
+        state.books.keep(ledger.take_alone(state.books.of(card), tag))
 
 
 def ask_if_overdrawn(state: State, before: Book, book: Book) -> None:

@@ -392,6 +392,7 @@ def _ask(state: State, before: Book, book: Book) -> None:
     """Let what nothing explains wait for a merge that may; and settle what was asked and is explained by now."""
     if book.is_card:
         gift_cards.ask_if_overdrawn(state, before, book)
+        gift_cards.wait_for_store(state, before, book)
     for entry_id, entry in book.pos.items():
         was = before.pos.get(entry_id)
         if entry.is_held and (was is None or not was.is_held):
@@ -433,6 +434,8 @@ def take_decision(state: State, kind: str, key: str, decision: str) -> None:
         book = state.books.holder("accounts", key)
         if book is not None:
             state.books.keep(_opened(state, book))
+    elif kind == gift_cards.ALONE:
+        gift_cards.take_decision(state, key, decision)
     elif kind == PARTED and decision == ACCEPT:
         store, _, account_id = key.partition("/")
         ours = links.find(state.connection, "customer", store, account_id)

@@ -276,6 +276,16 @@ def _take_order_row(book: Book, row: HistoryRow) -> Book:
     return _settle(book, (same or waiting)[0 if same else -1], row)
 
 
+def take_alone(book: Book, tag: str) -> Book:
+    """Enter a row that waited for its other half as one of the point of sale's alone: the store has not moved that."""
+    row = book.early_rows.get(tag)
+    if row is None:
+        return book
+    entry = PosEntry(points=row.points, left=row.points, cause="row", version=row.version)
+    pos = {**book.pos, f"c:{row.row_id}": entry}
+    return replace(book, early_rows=without(book.early_rows, tag), pos=pos)
+
+
 def written(book: Book, tag: str, version: int) -> Book:
     """Note that an adjustment was committed: snapshots newer than `version` must show it (R2)."""
     entry = book.web.get(tag)

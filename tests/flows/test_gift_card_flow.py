@@ -196,3 +196,13 @@ def test_an_order_that_a_bought_card_paid_before_it_was_sold_counts_once(pipelin
     pipeline.take(pipeline.there("north", "points", moved(9, 1500, "order:12:card:1", 12)))
     went = pipeline.take(pipeline.points(reading(1, has(5000))))
     assert (web_moves(went), till_moves(went), pipeline.asked()) == ([], [], {})
+
+
+def test_what_only_the_document_knows_is_asked_after_a_while(pipeline: Pipeline) -> None:
+    start(pipeline)
+    assert pipeline.take(pipeline.points(reading(2, has(3500), rows=(row(2, -1500, "N-12-"),)))) == []
+    assert (pipeline.wait(300), pipeline.asked()) == ([], {})
+    pipeline.wait(400)
+    assert list(pipeline.asked()) == ["gift-card-alone:card:GC-1|N-12-card:GC-1"]
+    went = pipeline.decide("gift-card-alone:card:GC-1|N-12-card:GC-1", "accept")
+    assert web_moves(went) == [-1500]
