@@ -49,7 +49,7 @@ class CardsSource:
     ) -> None:
         """`marker`: what the documents of the store's orders carry before the order's id."""
         self._inner, self._engine, self._settings, self._clock = inner, engine, settings, clock
-        self._order = re.compile(re.escape(marker) + r"\d+[+-]")
+        self._order = re.compile(rf"({re.escape(marker)}\d+)(R\d+)?([+-])")
         self._page_rows = page_rows
         self.system, self.poll_s = inner.system, inner.poll_s
         self._polled_at = float("-inf")
@@ -118,9 +118,15 @@ class CardsSource:
         return reading, following
 
     def _row(self, row: HistoryRow, version: int) -> HistoryRow:
-        """Keep a document's marker only where the order is the store's that keeps the cards."""
-        is_ours = row.reference.startswith("CF-") or self._order.fullmatch(row.reference)
-        return replace(row, version=version, reference=row.reference if is_ours else "")
+        """Keep a document's marker only where the order is the store's that keeps the cards.
+
+        A return that puts money back on the card is known as what the store gave back of that order.
+        """
+        found = self._order.fullmatch(row.reference)
+        if row.reference.startswith("CF-") or (found is not None and found[2] is None):
+            return replace(row, version=version)
+        is_return = found is not None and found[3] == "+"
+        return replace(row, version=version, reference=f"{found[1]}+" if found is not None and is_return else "")
 
 
 def _cursor(text: str | None) -> _Cursor:

@@ -131,7 +131,7 @@ def test_an_unknown_card_waits(shop: Shop) -> None:
 
 def test_what_an_order_paid_carries_its_marker_and_the_sign(shop: Shop) -> None:
     shop.all()
-    marked = {"N-12": 901, "S-12": 902, "N-12R1": 903}
+    marked = {"N-12": 901, "S-12": 902, "N-12R1": 903, "N-12R2": 904}
     with shop.books.engine.begin() as connection:
         for marker, doc_id in marked.items():
             connection.execute(
@@ -140,12 +140,13 @@ def test_what_an_order_paid_carries_its_marker_and_the_sign(shop: Shop) -> None:
             )
             connection.execute(
                 text("""INSERT INTO "SY_GFC_ACTIV" ("GFC_NO", "SEQ_NO", "DOC_ID", "ACTIV_TYP", "AMT")
-                        VALUES ('A', :doc, :doc, 'R', -1)"""),
-                {"doc": doc_id},
+                        VALUES ('A', :doc, :doc, 'R', :amount)"""),
+                {"doc": doc_id, "amount": 1 if marker == "N-12R2" else -1},
             )
-            connection.execute(text("""UPDATE "SY_GFC" SET "CURR_AMT" = "CURR_AMT" - 1 WHERE "GFC_NO" = 'A'"""))
+            connection.execute(text("""UPDATE "SY_GFC" SET "CURR_AMT" = "CURR_AMT" - 2 WHERE "GFC_NO" = 'A'"""))
     rows = [(row.row_id, row.reference) for page in shop.all() for row in page.rows]
-    assert rows == [("card:A|901", "N-12-"), ("card:A|902", ""), ("card:A|903", "")]
+    # The last is a return: what came back onto the card is what the store gave back of the order.
+    assert rows == [("card:A|901", "N-12-"), ("card:A|902", ""), ("card:A|903", ""), ("card:A|904", "N-12+")]
 
 
 def test_missing_columns_are_named(shop: Shop) -> None:
