@@ -15,7 +15,7 @@ from counterflow.config import GiftCards
 from counterflow.systems.counterpoint import cards, points, sql
 from counterflow.systems.counterpoint.dialects import oldest_active
 from counterflow.systems.ports import Read, Reading, Source
-from producers.counterpoint_points import envelope
+from producers.counterpoint_points import beside, envelope
 from schemas.loyalty import CARD, HistoryRow, PointsReading, PointsShown
 from schemas.names import POINTS
 
@@ -64,15 +64,7 @@ class CardsSource:
             reading, at = self._read(at)
             self._polled_at = self._clock.monotonic()
             reads = [] if reading is None else [envelope(reading, inner.position, key="cards")]
-        return Reading(
-            reads=(*inner.reads, *reads),
-            entities=inner.entities,
-            position=inner.position,
-            cursor=msgspec.json.encode(at).decode(),
-            counts=inner.counts,
-            reset=inner.reset,
-            receipt=inner,
-        )
+        return beside(inner, reads, cursor=msgspec.json.encode(at).decode())
 
     def confirm(self, reading: Reading) -> None:
         """Let the inner source forget what is published."""

@@ -80,15 +80,7 @@ class PointsSource:
         if changed or at.page is not None or self._has_news(at):
             reading, at = self._read(at, changed)
             reads = [envelope(reading, inner.position)]
-        return Reading(
-            reads=(*inner.reads, *reads),
-            entities=(*inner.entities, POINTS),
-            position=inner.position,
-            cursor=msgspec.json.encode(at).decode(),
-            counts=inner.counts,
-            reset=inner.reset,
-            receipt=inner,
-        )
+        return beside(inner, reads, cursor=msgspec.json.encode(at).decode(), entities=(POINTS,))
 
     def confirm(self, reading: Reading) -> None:
         """Let the inner source forget what is published."""
@@ -188,3 +180,16 @@ def envelope(reading: PointsReading, position: int, *, key: str = POINTS) -> Rea
     body = msgspec.Raw(msgspec.json.encode(reading))
     change = Change(op="u", after=body, source=origin, ts_ms=0)
     return Read(entity=POINTS, key=encode_key({"READING": key}), change=change)
+
+
+def beside(inner: Reading, reads: Sequence[Read], *, cursor: str, entities: Sequence[str] = ()) -> Reading:
+    """Give the inner source's reading with more beside it; it is what is confirmed to the inner source."""
+    return Reading(
+        reads=(*inner.reads, *reads),
+        entities=(*inner.entities, *entities),
+        position=inner.position,
+        cursor=cursor,
+        counts=inner.counts,
+        reset=inner.reset,
+        receipt=inner,
+    )

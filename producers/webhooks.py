@@ -29,8 +29,13 @@ from schemas.names import POINTS
 from schemas.topics import HINTS
 
 BODY_MAX = 1_048_576  # A large order has some 20 kB.
-ENTITIES = {"order": "orders", "product": "products", "customer": "customers", "counterflow_points": POINTS}
-ENTITIES["counterflow_gift_cards"] = POINTS  # Both lists of the companion are read together.
+ENTITIES = {
+    "order": "orders",
+    "product": "products",
+    "customer": "customers",
+    "counterflow_points": POINTS,
+    "counterflow_gift_cards": POINTS,  # Both lists of the companion are read together.
+}
 
 
 class Receiver:
