@@ -1,6 +1,10 @@
 """The doctor's looks at points and gift cards: the columns that the file names, and each store's plugin."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+
+from sqlalchemy import Connection
 
 from counterflow.cli.looks import Check, Visit, Wrong
 from counterflow.clock import Clock
@@ -45,12 +49,8 @@ def look_at_cards(visit: Visit, config: Config, clock: Clock) -> None:
 
 
 def _card_columns(url: str, settings: GiftCards) -> str:
-    engine = sql.open_engine(url)
-    try:
-        with sql.reading(engine, snapshot=False) as connection:
-            missing = cards.missing_columns(connection, settings)
-    finally:
-        engine.dispose()
+    with _reading(url) as connection:
+        missing = cards.missing_columns(connection, settings)
     if missing:
         raise Wrong(
             f"not there, or our login may not read it: {', '.join(missing)}; look with counterflow points tables, "
@@ -79,14 +79,20 @@ def _of(visit: Visit, what: str) -> Check:
     return next(one for one in visit.checks if one.what == what)
 
 
-def _columns(url: str, settings: Points) -> str:
+@contextmanager
+def _reading(url: str) -> Iterator[Connection]:
     engine = sql.open_engine(url)
     try:
         with sql.reading(engine, snapshot=False) as connection:
-            missing = points.missing_columns(connection, settings)
-            waiting = [] if missing else points.unposted(connection, settings)
+            yield connection
     finally:
         engine.dispose()
+
+
+def _columns(url: str, settings: Points) -> str:
+    with _reading(url) as connection:
+        missing = points.missing_columns(connection, settings)
+        waiting = [] if missing else points.unposted(connection, settings)
     if missing:
         raise Wrong(
             f"not there, or our login may not read it: {', '.join(missing)}; look with counterflow points tables, "
