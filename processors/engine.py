@@ -179,7 +179,9 @@ class Engine:
     def run(self) -> None:
         """Work until told to stop by a signal. Does not return."""
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
-        Worker(self._app, loglevel="warn", quiet=True, redirect_stdouts=False).execute_from_commandline()
+        worker = Worker(self._app, loglevel="warn", quiet=True, redirect_stdouts=False)
+        worker.spinner = None  # It sets the root logger to debug, and every library makes lines that nobody reads.
+        worker.execute_from_commandline()
 
     @property
     def is_ready(self) -> bool:
