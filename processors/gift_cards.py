@@ -78,8 +78,10 @@ def open_on_web(state: State, book: Book) -> Book:
     return book
 
 
-def want_changes(state: State, shown: PointsShown) -> None:
-    """Have a card void, or end, in the store as it does in Counterpoint."""
+def want_changes(state: State, shown: PointsShown, version: int) -> None:
+    """Have a card void, or end, in the store as it does in Counterpoint; a replay's older reading changes nothing."""
+    if version < state.books.of(shown.cust_no).versions.get(shown.cust_no, 0):
+        return
     row = (state.shop.cards_at, GIFT_CARDS, shown.cust_no)
     is_plain = shown.is_enrolled and not shown.expires
     if not state.shop.cards_redeem or (is_plain and row not in wanted.rows(state.connection, [row])):

@@ -137,6 +137,15 @@ def test_a_void_card_is_void_on_the_web_and_moves_no_more(pipeline: Pipeline) ->
     assert web_moves(went) == [-1000]
 
 
+def test_a_replay_makes_no_card_void_that_is_not(pipeline: Pipeline) -> None:
+    start(pipeline)
+    told = [pipeline.points(reading(version, has(5000, is_enrolled=version != 2))) for version in (2, 3)]
+    for message in told:
+        for one in pipeline.take(message):
+            pipeline.take(pipeline.answer(one, "applied"))
+    assert [one for message in told for one in pipeline.take(message)] == []
+
+
 def test_cards_of_another_store_are_nobodys(pipeline: Pipeline) -> None:
     start(pipeline)
     assert pipeline.take(pipeline.there("south", "points", moved(7, -1500))) == []
