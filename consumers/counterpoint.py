@@ -293,7 +293,7 @@ class CounterpointTarget:
         try:
             different = write.differences(wanted.document, self._client.document(int(wanted.doc_id)))
         except Rejected:
-            different = ["it is not open any more"]
+            return {"doc_id": wanted.doc_id, "differs": "it is not open any more", "fate": "left"}
         return {"doc_id": wanted.doc_id, "differs": "; ".join(different)}
 
     def _read_release(self, wanted: ReadRelease) -> Done:

@@ -11,7 +11,7 @@ from counterflow.state.wanted import Want
 from processors.rules import documents
 from processors.rules.documents import Hold, Site
 from processors.shop import State
-from schemas.commands import CompareDocument, PlaceDocument
+from schemas.commands import CompareDocument, FindDocument, PlaceDocument
 from schemas.names import COUNTERPOINT, OurId
 from schemas.outcomes import Outcome
 from schemas.records import Order
@@ -22,10 +22,30 @@ TEXT = "the order was changed in the store after its document was placed"
 
 def watch(state: State, site: Site, order: Order, wanted_body: str) -> None:
     """Find an order that was changed after its document was on its way."""
-    body, name = msgspec.json.decode(wanted_body, type=PlaceDocument), f"{site.store_id}/{order.key}"
-    if body.order_hash == documents.fingerprint(order):
-        state.settle(EDITED, name)
+    ours, is_now = OurId(f"{site.store_id}/{order.key}"), documents.fingerprint(order)
+    if msgspec.json.decode(wanted_body, type=PlaceDocument).order_hash != is_now:
+        compare(state, site, order, wanted_body)
         return
+    compared = _compared(state, ours)
+    if compared is None:
+        state.settle(EDITED, ours)
+    # Staff may have made its document fit what it was in between.
+    elif compared.order_hash != is_now or reviews.is_open(state.connection, (EDITED,), ours):
+        compare(state, site, order, wanted_body)
+
+
+def _compared(state: State, ours: OurId) -> PlaceDocument | None:
+    """Give what the document of an order was last compared with."""
+    doc_id = links.remote(state.connection, "order", COUNTERPOINT, ours)
+    row = (COUNTERPOINT, DOCUMENTS, f"{ours}/{doc_id}")
+    standing = wanted.rows(state.connection, [row]).get(row)
+    look = msgspec.json.decode(standing.body, type=CompareDocument | FindDocument) if standing else None
+    return look.document if isinstance(look, CompareDocument) else None
+
+
+def compare(state: State, site: Site, order: Order, wanted_body: str) -> None:
+    """Have the document of an order compared with what the order is now."""
+    body, name = msgspec.json.decode(wanted_body, type=PlaceDocument), f"{site.store_id}/{order.key}"
     items = records.items(state.connection, {line.sku for line in order.lines if line.sku})
     buyer = links.find(state.connection, "buyer", site.store_id, order.key)
     cust_no = links.remote(state.connection, "customer", COUNTERPOINT, buyer) if buyer else None
@@ -56,10 +76,15 @@ def take_answer(outcome: Outcome, state: State) -> None:
         return
     document = msgspec.json.decode(standing.body, type=CompareDocument).document
     name, differs = outcome.key.rpartition("/")[0], outcome.remote["differs"]
+    order = (COUNTERPOINT, ORDERS, name)
+    placed = msgspec.json.decode(wanted.rows(state.connection, [order])[order].body, type=PlaceDocument)
+    is_edited = placed.order_hash != document.order_hash
+    if differs and not is_edited and "fate" in outcome.remote:
+        return  # Posted before it could be read: there is nothing to edit any more.
     if differs:
-        state.ask(EDITED, name, f"{TEXT}: edit {document.marker}: {differs}", {"marker": document.marker})
+        why = TEXT if is_edited else "the document is not what the order says"
+        state.ask(EDITED, name, f"{why}: edit {document.marker}: {differs}", {"marker": document.marker})
         return
     state.settle(EDITED, name)
-    order = Want(system=COUNTERPOINT, task=ORDERS, key=name, body=document)
-    wanted.want(state.connection, [order], at=state.now)
-    wanted.mark_done(state.connection, (COUNTERPOINT, ORDERS, name), at=state.now, note="edited there by staff")
+    wanted.want(state.connection, [Want(system=order[0], task=order[1], key=name, body=document)], at=state.now)
+    wanted.mark_done(state.connection, order, at=state.now, note="edited there by staff")

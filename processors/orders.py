@@ -21,7 +21,7 @@ from schemas.names import COUNTERPOINT, CustNo, OurId
 from schemas.records import Customer, Order
 
 ORDERS, CUSTOMERS = "orders", customers.CUSTOMERS
-CARDS = documents.CARDS
+CARDS, THERE = documents.CARDS, "its document is there"
 Row = tuple[str, str, str]
 
 
@@ -55,7 +55,7 @@ def _decide(state: State, store: str, order_id: str) -> None:
             _give_up(state, row, f"the order is {order.status} in the store")
             return
         state.settle("order-cancelled", row[2])
-        standing = wanted.rows(state.connection, [row]).get(row)
+        standing = _seen_there(state, site, order, row)
         _reserve(state, store, order, standing)
         if standing is not None and standing.state == "done":
             _watch_void(state, store, order)
@@ -63,6 +63,22 @@ def _decide(state: State, store: str, order_id: str) -> None:
             releases.decide(state, site, order)
         if documents.is_due(order, site.when):
             _become(state, site, order, row, standing)
+
+
+def _seen_there(state: State, site: Site, order: Order, row: Row) -> Any:
+    """Give what is wanted of an order: done where it was sent and its document is seen, though no answer came.
+
+    So it was compared with nothing yet (order-E.12), and the order may be another by now.
+    """
+    standing = wanted.rows(state.connection, [row]).get(row)
+    if standing is None or standing.sent_version is None:
+        return standing
+    is_open = standing.state in {"ready", "blocked"} or (standing.state == "dropped" and not standing.hash)
+    if not is_open or links.find(state.connection, "order", site.store_id, order.key) is None:
+        return standing
+    wanted.mark_done(state.connection, row, at=state.now, note=THERE)
+    edits.compare(state, site, order, standing.body)
+    return wanted.rows(state.connection, [row])[row]
 
 
 def _came_back(state: State, order: Order, row: Row) -> bool:
@@ -155,7 +171,7 @@ def _give_up(state: State, row: Row, why: str) -> None:
     document = links.find(state.connection, "order", store, order_id)
     fate = links.fate(state.connection, document) if document else None
     if document:  # What waits to be tried again would place it once more after it was voided.
-        wanted.mark_done(state.connection, row, at=state.now, note="its document is there")
+        wanted.mark_done(state.connection, row, at=state.now, note=THERE)
     if fate == "gone":  # As it was asked for.
         state.items |= set(reservations.end(state.connection, store, order_id, reservations.CANCELLED))
         state.settle("order-cancelled", row[2])
@@ -205,7 +221,8 @@ def _want(state: State, site: Site, order: Order, row: Row, standing: Any) -> No
     document = msgspec.structs.replace(composed, cust_no=cust_no)
     wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=document)], at=state.now)
     if links.find(state.connection, "order", site.store_id, order.key) is not None:
-        wanted.mark_done(state.connection, row, at=state.now, note="its document is there")
+        wanted.mark_done(state.connection, row, at=state.now, note=THERE)
+        state.orders.add((site.store_id, order.key))  # Decided again, as one that has its document.
     return None
 
 

@@ -104,11 +104,15 @@ def reopen(connection: Connection, keys: Iterable[Key], *, at: datetime, note: s
 
 
 def mark_done(connection: Connection, key: Key, *, at: datetime, note: str) -> None:
-    """Note that a system has what it should have, seen in the system itself. A row on its way waits for its answer."""
+    """Note that a system has what it should have, seen in the system itself. A row on its way waits for its answer.
+
+    What a person has dropped stays so; what was withdrawn because nothing would come of it has come after all.
+    """
     match = and_(wanted.c.system == key[0], wanted.c.task == key[1], wanted.c.key == key[2])
     values = {"state": "done", "done_hash": wanted.c.hash, "done_at": at, "note": note, "blocked_by": None}
-    open_states = ("ready", "blocked", "held", "rejected")
-    connection.execute(update(wanted).where(match, wanted.c.state.in_(open_states)).values(values))
+    open_states = wanted.c.state.in_(("ready", "blocked", "held", "rejected"))
+    withdrawn = and_(wanted.c.state == "dropped", wanted.c.hash == "")
+    connection.execute(update(wanted).where(match, or_(open_states, withdrawn)).values(values))
 
 
 def set_state(connection: Connection, key: Key, state: str, note: str) -> None:

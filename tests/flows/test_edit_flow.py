@@ -55,8 +55,62 @@ def test_staff_are_told_what_differs_until_the_document_fits(placed: Pipeline) -
 def test_an_order_changed_back_asks_nothing_any_more(placed: Pipeline) -> None:
     (look,) = looks(placed.take(web(placed, 2)))
     placed.take(placed.answer(look, "already", doc_id="500", differs=DIFFERS))
-    placed.take(web(placed, 1))
+    (look,) = looks(placed.take(web(placed, 1)))
+    placed.take(placed.answer(look, "already", doc_id="500", differs=""))
     assert placed.asked() == {}
+    assert looks(placed.take(web(placed, 1))) == []
+
+
+def test_an_order_changed_back_after_staff_had_edited_its_document_is_asked_about(placed: Pipeline) -> None:
+    (look,) = looks(placed.take(web(placed, 2)))
+    placed.take(placed.answer(look, "already", doc_id="500", differs=DIFFERS))
+    (look,) = edited_there(placed, "2")
+    placed.take(web(placed, 1))
+    (look,) = looks(placed.take(placed.answer(look, "already", doc_id="500", differs="")))
+    placed.take(placed.answer(look, "already", doc_id="500", differs="MUG: wanted 1 for 10.00, there 2 for 20.00"))
+    assert "the document is not what the order says: edit N-1: MUG: wanted 1" in placed.asked()["order-edited:north/1"]
+    (look,) = edited_there(placed, "3")
+    placed.take(placed.answer(look, "already", doc_id="500", differs=""))
+    assert placed.asked() == {}
+
+
+@pytest.fixture
+def unanswered(pipeline: Pipeline) -> Pipeline:
+    """One mug ordered in north; nobody knows yet what became of the request."""
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    (place,) = [one for one in pipeline.take(web(pipeline, 1)) if one.task == "orders"]
+    pipeline.take(pipeline.answer(place, "waiting", "no answer"))
+    return pipeline
+
+
+def test_a_document_that_nobody_answered_for_is_compared_once_it_is_seen(unanswered: Pipeline) -> None:  # order-E.12
+    (again,) = [one for one in unanswered.take(web(unanswered, 2)) if one.task == "orders"]
+    unanswered.take(unanswered.answer(again, "waiting", "no connection"))  # It is there with one mug already.
+    (look,) = edited_there(unanswered, "1")
+    assert unanswered.state_of("north/1") == "done"
+    unanswered.take(unanswered.answer(look, "already", doc_id="500", differs=DIFFERS))
+    assert unanswered.asked() == {
+        "order-edited:north/1": f"the document is not what the order says: edit N-1: {DIFFERS}"
+    }
+    assert looks(unanswered.take(web(unanswered, 2))) == []
+    assert list(unanswered.asked()) == ["order-edited:north/1"]
+    (look,) = edited_there(unanswered, "2")
+    unanswered.take(unanswered.answer(look, "already", doc_id="500", differs=""))
+    assert unanswered.asked() == {}
+
+
+def test_a_document_that_nobody_answered_for_may_be_posted_before_it_is_read(unanswered: Pipeline) -> None:
+    (look,) = edited_there(unanswered, "1")
+    unanswered.take(unanswered.answer(look, "already", doc_id="500", differs="it is not open any more", fate="left"))
+    assert unanswered.asked() == {}
+
+
+def test_a_document_that_was_placed_before_its_item_was_gone_counts(unanswered: Pipeline) -> None:
+    unanswered.take(web(unanswered, 1, "POT"))
+    assert unanswered.state_of("north/1") == "dropped"
+    edited_there(unanswered, "1")
+    assert unanswered.state_of("north/1") == "done"
+    assert "no item 'POT'" in unanswered.asked()["order-edited:north/1"]
 
 
 def test_an_answer_about_an_edit_that_was_edited_again_counts_no_more(placed: Pipeline) -> None:

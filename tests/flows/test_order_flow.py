@@ -252,6 +252,23 @@ def test_a_refund_before_the_document_is_asked_once_the_document_is_there(pipeli
     assert "goodwill 2.50; 2.50 back on CARD" in pipeline.asked()["order-refund:north/1/R1"]
 
 
+def test_a_refund_is_asked_of_staff_though_nobody_answered_for_the_document(pipeline: Pipeline) -> None:  # order-E.15
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    placed = first(pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com"))))
+    pipeline.take(pipeline.there("north", "orders", refunded({"id": 9, "total": "-2.50", "reason": ""})))
+    pipeline.take(pipeline.answer(placed, "waiting", "no answer"))
+    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1")))
+    assert pipeline.state_of("north/1") == "done"
+    assert "goodwill 2.50; 2.50 back on CARD" in pipeline.asked()["order-refund:north/1/R1"]
+
+
+def test_a_refund_is_asked_of_staff_though_the_document_was_heard_of_first(pipeline: Pipeline) -> None:  # order-E.15
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1")))
+    pipeline.take(pipeline.there("north", "orders", refunded({"id": 9, "total": "-2.50", "reason": ""})))
+    assert "goodwill 2.50; 2.50 back on CARD" in pipeline.asked()["order-refund:north/1/R1"]
+
+
 def test_an_order_cancelled_on_its_way_is_not_sent_again_when_it_did_not_work(pipeline: Pipeline) -> None:
     known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
     placed = first(pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com"))))
