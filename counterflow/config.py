@@ -4,11 +4,21 @@ Environment variables (COUNTERFLOW_COUNTERPOINT__REST__PASSWORD) and a secrets d
 that secrets need not stand in it. Unknown keys are refused by name.
 """
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -210,8 +220,13 @@ class Customers(Part):
 class Loyalty(Part):
     """How this store's points and Counterpoint's are kept the same (req-L1 to L5). Needs counterpoint.points."""
 
-    rate: int = Field(1, gt=0)  # So many points of the store are one of Counterpoint's.
+    rate: Fraction = Field(Fraction(1), gt=0)  # So many points of the store are one of Counterpoint's: 10, 1/10, 3/2.
     first: Literal["ask", "keep_pos", "keep_web", "add"] = "ask"  # Of somebody who has points on both sides at first.
+
+    @field_validator("rate", mode="before")
+    @classmethod
+    def _as_it_is_written(cls, rate: object) -> object:
+        return str(rate) if isinstance(rate, float) else rate  # 0.1 is a tenth, and not the nearest power of two.
 
 
 class StoreCards(Part):

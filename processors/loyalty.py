@@ -162,7 +162,7 @@ def _linked(state: State, store: str, account_id: str) -> Book | None:
     begun = next((at for at, one in enumerate(known) if is_ours(one.reference)), len(known))
     before = sum(one.points for one in known[:begun])
     since, times = _since(state, store, account_id), _times(state, name)
-    rate = state.shop.loyalty[store].rate
+    rate = state.shop.loyalty[store].rate.as_integer_ratio()
     book = ledger.link_account(book, name, since=since, before=before or None, times=times, rate=rate)
     for one in known[begun:]:
         book = ledger.take_transaction(book, one)

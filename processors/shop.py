@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -43,7 +44,7 @@ class Loyalty:
     """How one store's points and the point of sale's are kept the same (req-L1 to L5)."""
 
     first: Literal["ask", "keep_pos", "keep_web", "add"] = "ask"  # Of somebody who has points on both sides at first.
-    rate: int = 1  # So many of the store's points are one of the till's (loyalty-R13).
+    rate: Fraction = Fraction(1)  # So many of the store's points are one of the till's (loyalty-R13).
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
-from processors.rules.book import Book, Move, PosEntry, WebEntry
+from processors.rules.book import CARRIED, Book, Move, PosEntry, WebEntry
 from schemas.loyalty import HistoryRow
 
 CLOSED = "till:c:closed:"  # How the line of a closed account is named here.
@@ -275,6 +275,8 @@ def _undone(book: Book, entry: WebEntry) -> bool:
 def _move_line(tag: str, move: Move) -> Line:
     if move.entry_id:
         what = f"our move to {move.account}"
+    elif move.account == CARRIED:
+        what = "transfer of less than one of the account's own points, carried"
     else:
         what = f"transfer {'to' if move.points > 0 else 'from'} {move.account}"
     states = {"sent": "on its way", "done": "done", "seen": "done, and seen there"}
@@ -296,4 +298,7 @@ def _rest(book: Book) -> Iterator[Line]:
     others = [name for name, one in book.pos.items() if one.cause != "closed" and not name.startswith("c:open:")]
     points = sum(beside_moves(book, name) for name in others)
     if points:
-        yield Line(what="set off against an opening or a closed account", origin="", points=points, web_moved=points)
+        is_whole = all(one.rate[1] == 1 for one in book.accounts.values())
+        what = "set off against an opening or a closed account"
+        what += "" if is_whole else ", or carried: less than one of the account's own points"
+        yield Line(what=what, origin="", points=points, web_moved=points)

@@ -15,8 +15,10 @@ from schemas.loyalty import CARD, HistoryRow, WebTransaction
 
 TAG = "CF-"  # Of a shopper's transaction in its adjustment, and of an entry of the point of sale on the web.
 TRANSFER = "CT-"  # Of a move between two accounts: it is never seen at the point of sale.
+CARRIED = "carried:"  # Instead of an account: of a transfer that is less than one of the other's points.
 TAG_DIGITS = 10  # Base 32: 13 characters in all, of the 15 that a document number has.
 _OURS = re.compile(rf"C[FT]-[A-Z2-7]{{{TAG_DIGITS}}}")
+Rate = tuple[int, int]  # So many of an account's points are so many of the till's (R13).
 Cause = Literal["opening", "row", "altered", "deleted", "unexplained", "merged", "closed"]
 
 
@@ -56,8 +58,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     since: str  # When it was made: the oldest keeps the points.
     times: int = 0  # How often it was taken out of a book before: no id and no tag of then is used again.
     read: int = 0  # What it has, by the transactions that were read, in points of the till.
-    rate: int = 1  # So many of its points are one of the till's (R13).
-    raw: int = 0  # What was read, in its own points.
+    rate: Rate = (1, 1)
+    raw: int = 0  # What was read of its shopper's, in its own points.
+    moved: int = 0  # What was read of our moves, in its own points.
     is_behind: bool = False  # It had less than we knew of: nothing is taken from it before it is read again.
     before: int | None = None  # What it had before it was linked, while a person has not said what becomes of it (R1).
 
@@ -129,8 +132,17 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
     def raw(self, account: str) -> int:
         """Give an account's own points, as far as they are known."""
+        return self.accounts[account].raw + self.moved(account)
+
+    def moved(self, account: str) -> int:
+        """Give what our moves brought an account in its own points, as far as they are known."""
         done = (one.raw for one in self.moves.values() if one.account == account and one.state == "done")
-        return self.accounts[account].raw + sum(done)
+        return self.accounts[account].moved + sum(done)
+
+    def asked(self, account: str) -> int:
+        """Give what our moves to an account were worth at the till: all that its shopper has not done himself."""
+        one = self.accounts[account]
+        return self.balance(account) - to_till(one.raw, one.rate)
 
     @property
     def home(self) -> str | None:
@@ -146,9 +158,35 @@ def export(book: Book) -> bytes:
     return msgspec.json.encode([book.cust_no, web, pos, accounts, book.transit, sorted(book.early_rows)])
 
 
-def to_till(raw: int, rate: int) -> int:
-    """Give what an account's own points are at the till; what is less than a point there is carried (R13)."""
-    return raw // rate
+def to_till(raw: int, rate: Rate) -> int:
+    """Give what a shopper's own points are at the till; what is less than a point there is carried (R13)."""
+    return raw * rate[1] // rate[0]
+
+
+def own_points(book: Book, account: str, points: int) -> int:
+    """Give what is to be moved in an account's own points (R13).
+
+    By all that was ever moved there, so that what is less than one of its points is carried from move to move.
+    """
+    own, at_till = book.accounts[account].rate
+    return (book.asked(account) + points) * own // at_till - book.moved(account)
+
+
+def at_till(book: Book, account: str, raw: int, points: int) -> int:
+    """Give what a move was worth at the till (R13).
+
+    Args:
+        book: In which the move is not done yet.
+        account: Where it was.
+        raw: What was moved, in the account's own points.
+        points: What was to be moved, in points of the till. Less was there perhaps: then it is what `raw` is worth.
+    """
+    own, per = book.accounts[account].rate
+    if raw == own_points(book, account, points):
+        return points
+    asked = book.asked(account)
+    now = -(-(book.moved(account) + raw) * per // own)  # The least that as much was ever moved for.
+    return (max if raw > 0 else min)(now, asked) - asked
 
 
 def tag_of(entry_id: str, prefix: str = TAG) -> str:

@@ -32,7 +32,9 @@ from processors.rules.book import (
     Move,
     PointsSnapshot,
     PosEntry,
+    Rate,
     WebEntry,
+    at_till,
     is_ours,
     tag_of,
     to_till,
@@ -50,7 +52,7 @@ def link_account(
     since: str,
     before: int | None = None,
     times: int = 0,
-    rate: int = 1,
+    rate: Rate = (1, 1),
 ) -> Book:
     """Add a web account.
 
@@ -61,7 +63,7 @@ def link_account(
         before: What its transactions add up to that were made before it was linked, and will not be told; None where
             it has none. Where it has some, nothing is sent until a person has said what becomes of them (R1).
         times: How often it was taken out of a book before.
-        rate: So many of its points are one of the till's; `before` is in its own.
+        rate: So many of its points are so many of the till's; `before` is in its own.
     """
     if name in book.accounts:
         return book
@@ -158,8 +160,8 @@ def take_order_payment(book: Book, seen: WebTransaction, tag: str) -> Book:
     account = book.accounts[name]
     own = f"{tag}#{len(mine) + 1}" if mine else tag  # The order was given up, and paid once more.
     entry = WebEntry(entry_id=entry_id, points=seen.points, state="written", shown_after=NEVER)
-    accounts = {**book.accounts, name: replace(account, read=account.read + seen.points)}
-    book = replace(book, accounts=accounts, web={**book.web, own: entry})
+    account = replace(account, read=account.read + seen.points, raw=account.raw + seen.points)
+    book = replace(book, accounts={**book.accounts, name: account}, web={**book.web, own: entry})
     return _settle_early(book)
 
 
@@ -175,21 +177,33 @@ def take_transaction(book: Book, seen: WebTransaction) -> Book:
         book = replace(book, moves={**book.moves, tag: move})
     if tag in book.web or tag in book.early or (move is not None and move.state == "seen"):
         return book
+    if has_tag:
+        return _take_echo(book, name, tag, seen)
     account = book.accounts[name]
-    raw, own = account.raw + seen.points, seen.points
+    raw = account.raw + seen.points
     points = to_till(raw, account.rate) - to_till(account.raw, account.rate)
-    seen = replace(seen, points=points)  # From here on in points of the till (R13).
     account = replace(account, read=account.read + points, raw=raw)
+    # Less than a point at the till is nothing to write; it counts with the next (R13).
+    entry = WebEntry(entry_id=entry_id, points=points, state="new" if points or not seen.points else "settled")
+    return _settle_early(replace(book, accounts={**book.accounts, name: account}, web={**book.web, tag: entry}))
+
+
+def _take_echo(book: Book, name: str, tag: str, seen: WebTransaction) -> Book:
+    """Enter what a move of ours did; from here on in points of the till (R13)."""
+    move = book.moves.get(tag)
+    if move is not None and move.state == "done" and move.raw == seen.points:
+        points = move.points
+    else:
+        others = replace(book, moves=without(book.moves, tag))
+        points = at_till(others, name, seen.points, move.points if move is not None else 0)
+    account = book.accounts[name]
+    account = replace(account, read=account.read + points, moved=account.moved + seen.points)
     book = replace(book, accounts={**book.accounts, name: account})
     if move is not None:
-        return deliver(book, tag, points, "seen", raw=own)
+        return deliver(book, tag, points, "seen", raw=seen.points)
     if tag.startswith(TRANSFER):  # A replay: it was decided long ago.
-        return replace(book, moves={**book.moves, tag: Move(account=name, points=seen.points, state="seen")})
-    if has_tag:
-        return replace(book, early={**book.early, tag: seen})
-    # Less than a point at the till is nothing to write; it counts with the next.
-    entry = WebEntry(entry_id=entry_id, points=points, state="new" if points or account.rate == 1 else "settled")
-    return _settle_early(replace(book, web={**book.web, tag: entry}))
+        return replace(book, moves={**book.moves, tag: Move(account=name, points=points, state="seen")})
+    return replace(book, early={**book.early, tag: replace(seen, points=points)})
 
 
 def account_read(book: Book, name: str) -> Book:
@@ -300,8 +314,7 @@ def moved(book: Book, tag: str, points: int) -> Book:
     if move is None or move.state != "sent":
         return book
     if points:
-        raw, rate = book.raw(move.account), book.accounts[move.account].rate
-        return deliver(book, tag, to_till(raw + points, rate) - to_till(raw, rate), "done", raw=points)
+        return deliver(book, tag, at_till(book, move.account, points, move.points), "done", raw=points)
     account = replace(book.accounts[move.account], is_behind=True)
     return replace(book, moves=without(book.moves, tag), accounts={**book.accounts, move.account: account})
 

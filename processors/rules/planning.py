@@ -4,7 +4,7 @@ from collections import Counter
 
 from msgspec.structs import replace
 
-from processors.rules.book import TRANSFER, Adjust, Book, Move, MovePoints, tag_of
+from processors.rules.book import CARRIED, TRANSFER, Adjust, Book, Move, MovePoints, own_points, tag_of
 from processors.rules.lefts import cancel, deliver, net, without
 
 PARTS_AHEAD = 4  # Parts of an entry are looked for so far ahead.
@@ -15,15 +15,33 @@ def plan(book: Book) -> Book:
 
     What was decided and cannot be meant any more is dropped: had it been carried out all the same, its echo says so.
     """
+    book = _set_off(book)
     moves = {tag: _amended(book, one) for tag, one in book.moves.items() if not _is_in_vain(book, one)}
     book = net(replace(book, moves=moves)) if book.is_card else replace(book, moves=moves)
     book = _match_early(book)
-    if not any(one.state == "sent" for one in book.moves.values()):
+    while not any(one.state == "sent" for one in book.moves.values()):
         found = _next_move(book)
-        if found is not None:
-            tag, move = found
-            book = replace(book, moves={**book.moves, tag: move})
+        if found is None:
+            break
+        tag, move = found
+        is_less = own_points(book, move.account, move.points) == 0
+        book = _carry(book, move) if is_less else replace(book, moves={**book.moves, tag: move})
     return book
+
+
+def _set_off(book: Book) -> Book:
+    """Let entries cancel each other where a point of the till is not so many whole ones of the account's (R13).
+
+    A replay finds some of them moved in part, as they were together with others then.
+    """
+    home = book.home
+    if home is None or book.accounts[home].rate[1] == 1:
+        return book
+    pos = dict(book.pos)
+    for more in [entry_id for entry_id, one in pos.items() if one.left > 0 and not one.is_held]:
+        for less in [entry_id for entry_id, one in pos.items() if one.left < 0 and not one.is_held]:
+            cancel(pos, more, less)
+    return replace(book, pos=pos)
 
 
 def wanted(book: Book) -> tuple[tuple[Adjust, ...], tuple[MovePoints, ...]]:
@@ -37,13 +55,26 @@ def wanted(book: Book) -> tuple[tuple[Adjust, ...], tuple[MovePoints, ...]]:
     ]
     return (
         tuple(Adjust(tag=tag, cust_no=book.cust_no, points=one.points) for tag, one in new),
-        tuple(MovePoints(tag=tag, account=one.account, points=_own_points(book, one)) for tag, one in sent),
+        tuple(
+            MovePoints(tag=tag, account=one.account, points=own_points(book, one.account, one.points))
+            for tag, one in sent
+        ),
     )
 
 
-def _own_points(book: Book, move: Move) -> int:
-    """Give what is to be moved in the account's own points (R13)."""
-    return move.points * book.accounts[move.account].rate
+def _carry(book: Book, move: Move) -> Book:
+    """Count as moved what is less than one of the account's own points: it goes with the next (R13).
+
+    No tag is used up: a replay may cut the same points into other parts.
+    """
+    account = book.accounts[move.account]
+    book = replace(book, accounts={**book.accounts, move.account: replace(account, read=account.read + move.points)})
+    if move.entry_id:
+        entry = book.pos[move.entry_id]
+        return replace(book, pos={**book.pos, move.entry_id: replace(entry, left=entry.left - move.points)})
+    number = sum(one.account == CARRIED for one in book.moves.values())
+    given = Move(account=CARRIED, points=move.points, state="seen")
+    return replace(book, moves={**book.moves, tag_of(f"{book.cust_no}#{number}", CARRIED): given})
 
 
 def _may_send(book: Book) -> bool:
@@ -152,8 +183,10 @@ def _next_part(book: Book, home: str) -> tuple[str, Move] | None:
 
 def _next_transfer(book: Book, home: str) -> tuple[str, Move] | None:
     for name in sorted(book.accounts):
-        if name != home and book.balance(name) > 0 and not book.accounts[name].is_behind:
-            return _transfer(book, name, -book.balance(name))
+        points = -book.balance(name)
+        # Less than one of its own points stays where it is (R13).
+        if name != home and points < 0 and own_points(book, name, points) and not book.accounts[name].is_behind:
+            return _transfer(book, name, points)
     return None
 
 

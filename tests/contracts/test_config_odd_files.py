@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from counterflow.config import load
+from counterflow.config import Loyalty, load
 from counterflow.errors import Broken
 
 EXAMPLE = Path(__file__).parent.parent.parent / "shop.example.yaml"
@@ -28,6 +29,19 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, content: bytes, sai
     (tmp_path / "shop.yaml").write_bytes(content)
     with pytest.raises(Broken, match=said):
         load(tmp_path / "shop.yaml")
+
+
+@pytest.mark.parametrize(
+    ("written", "rate"), [(10, (10, 1)), ("1/10", (1, 10)), ("3/2", (3, 2)), (0.1, (1, 10)), (1.5, (3, 2))]
+)
+def test_a_rate_of_points_is_what_is_written(written: object, rate: tuple[int, int]) -> None:  # loyalty-R13
+    assert Loyalty.model_validate({"rate": written}).rate.as_integer_ratio() == rate
+
+
+@pytest.mark.parametrize("written", [0, -1, "1/0", "ten", None])
+def test_a_rate_that_is_none_is_refused(written: object) -> None:
+    with pytest.raises(ValidationError, match="rate"):
+        Loyalty.model_validate({"rate": written})
 
 
 @pytest.mark.parametrize(

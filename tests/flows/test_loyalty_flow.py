@@ -1,6 +1,7 @@
 """changes.counterpoint.points and changes.<store>.points -> adjustments and moves, until both sides are equal."""
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -125,6 +126,20 @@ def test_an_adjustment_whose_answer_is_lost_is_looked_for_and_settled(pipeline: 
     (again,) = pipeline.wait(61)  # The lease is over; the consumer finds its tag.
     assert pipeline.take(pipeline.answer(again, "already", version="6")) == []
     assert pipeline.take(pipeline.points(reading(6, has(35), rows=(row(1, 10, tag),)))) == []
+
+
+def test_points_that_are_worth_more_on_the_web_are_carried(database: Engine) -> None:  # loyalty-R13
+    shop = with_points()
+    tenth = {name: replace(one, rate=Fraction(1, 10)) for name, one in shop.loyalty.items()}
+    pipeline = opened(Pipeline(database, replace(shop, loyalty=tenth)))
+    web = start(pipeline, 25)
+    assert web.balances == {("north", "7"): 2}
+    tag, went = web.shop(1)
+    assert adjustments(went) == [(tag, ANA, 10)]
+    web.carry_out(pipeline.take(pipeline.points(reading(2, has(39), rows=(row(1, 10, tag), row(2, 4))))))
+    assert web.balances == {("north", "7"): 3}
+    web.carry_out(pipeline.take(pipeline.points(reading(3, has(40), rows=(row(3, 1, version=3),)))))
+    assert (web.balances, pipeline.asked()) == ({("north", "7"): 4}, {})
 
 
 def test_a_deleted_adjustment_takes_the_points_back_on_the_web(pipeline: Pipeline) -> None:  # loyalty-R4
