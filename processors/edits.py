@@ -26,12 +26,13 @@ def watch(state: State, site: Site, order: Order, wanted_body: str) -> None:
     if msgspec.json.decode(wanted_body, type=PlaceDocument).order_hash != is_now:
         compare(state, site, order, wanted_body)
         return
-    compared = _compared(state, ours)
-    if compared is None:
-        state.settle(EDITED, ours)
+    compared, is_asked = _compared(state, ours), reviews.is_open(state.connection, (EDITED,), ours)
     # Staff may have made its document fit what it was in between.
-    elif compared.order_hash != is_now or reviews.is_open(state.connection, (EDITED,), ours):
-        compare(state, site, order, wanted_body)
+    if is_asked or (compared is not None and compared.order_hash != is_now):
+        if links.fate(state.connection, ours) in {"posted", "gone"}:
+            state.settle(EDITED, ours)  # There is nothing to edit any more.
+        else:
+            compare(state, site, order, wanted_body)
 
 
 def _compared(state: State, ours: OurId) -> PlaceDocument | None:

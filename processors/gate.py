@@ -31,7 +31,7 @@ _log = log.get("gate")
 # What each timer of one thing does: it is given its key and its body.
 _TIMERS: dict[str, Callable[[State, str, str], None]] = {
     accounts.TELL: accounts.tell_some,
-    merges.MERGE: lambda state, key, _: merges.judge(state, key),
+    merges.MERGE: merges.judge,
     releases.TIMER: lambda state, key, _: releases.look_again(state, key),
     loyalty.HELD: lambda state, key, _: loyalty.look_again(state, key),
     loyalty.MERGED: loyalty.follow_merge,

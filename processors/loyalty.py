@@ -211,6 +211,14 @@ def has_points(state: State, cust_no: str) -> bool:
     return bool(book.pos_sum) or any(one.left for one in book.pos.values())
 
 
+def unexplained(state: State, cust_no: str, since_of: str) -> frozenset[int]:
+    """Give what a customer's points moved by without a row, in readings after the last one that showed another's."""
+    if not state.shop.loyalty or not state.books.is_kept(cust_no) or not state.books.is_kept(since_of):
+        return frozenset()
+    since, entries = state.books.of(since_of).shown[0], state.books.of(cust_no).pos.values()
+    return frozenset(one.points for one in entries if one.cause == "unexplained" and one.version > since)
+
+
 def follow_merge(state: State, gone: str, stays: str) -> None:
     """Let a customer's book go into the one of whom he was merged into, once a reading has told that he is gone.
 
@@ -303,7 +311,7 @@ def part(state: State, name: str, cust_no: str) -> None:
         since=account.since,
         before=raw or None,
         times=account.times + 1,
-        rate=account.rate,
+        rate=account.worth,
     )
     if other.accounts[name].before is not None:
         other = ledger.decide_opening(other, name, "keep_pos")

@@ -13,6 +13,7 @@ from schemas.names import COUNTERPOINT, OurId
 from schemas.records import Customer, Document
 
 MERGE = "merge"  # The timer, and the review.
+AGAIN, TIMES = "again", 10  # Of the timer: what a person is asked about is judged so often, by what shows late.
 
 
 def gone(state: State, system: str, key: str) -> None:
@@ -24,8 +25,10 @@ def gone(state: State, system: str, key: str) -> None:
         steering.set_timer_once(state.connection, MERGE, key, state.now + state.shop.merge_wait)
 
 
-def judge(state: State, key: str) -> None:
-    """Find out into whom a customer was merged, and follow it; ask where it is not clear."""
+def judge(state: State, key: str, which: str = "") -> None:
+    """Find out into whom a customer was merged, and follow it; ask where it is not clear, and judge it again."""
+    if which == AGAIN and not reviews.is_open(state.connection, (MERGE,), key):
+        return  # A person has said it.
     pos = state.shop.pos
     kept = profiles.read(state.connection, [(pos, key)]).get((pos, key))
     ours = links.find(state.connection, "customer", pos, key)
@@ -33,7 +36,7 @@ def judge(state: State, key: str) -> None:
         return  # He is back, or was followed already.
     around = profiles.changed_around(state.connection, pos, kept.gone_at, 2 * state.shop.merge_wait)
     holders = _document_holders(state, ours)
-    suspects = {one.key: _suspect(one, has_documents=one.key in holders) for one in around}
+    suspects = {one.key: _suspect(state, one, key, has_documents=one.key in holders) for one in around}
     for holder in holders - suspects.keys():
         body = records.read(state.connection, pos, state.shop.entity(pos), [holder], Customer).get(holder)
         if body is not None:
@@ -44,13 +47,16 @@ def judge(state: State, key: str) -> None:
     elif _matters(state, ours):
         message = f"customer {key} is gone from the point of sale: whose are his accounts and orders now?"
         state.ask(MERGE, key, message, {"candidates": list(verdict.candidates)})
+        if state.now < kept.gone_at + TIMES * state.shop.merge_wait:
+            steering.set_timer(state.connection, MERGE, key, state.now + state.shop.merge_wait, AGAIN)
 
 
-def _suspect(kept: profiles.Kept, *, has_documents: bool) -> Suspect:
+def _suspect(state: State, kept: profiles.Kept, gone: str, *, has_documents: bool) -> Suspect:
     return Suspect(
         customer=kept.body,
         has_his_documents=has_documents,
         points_before=kept.points_before,
+        unexplained=loyalty.unexplained(state, kept.key, gone),
         lost_flag=kept.unflagged_at is not None,
     )
 

@@ -77,6 +77,7 @@ def _seen_there(state: State, site: Site, order: Order, row: Row) -> Any:
     if not is_open or links.find(state.connection, "order", site.store_id, order.key) is None:
         return standing
     wanted.mark_done(state.connection, row, at=state.now, note=THERE)
+    state.settle("order", row[2])  # Whatever it was held for since, it is placed.
     edits.compare(state, site, order, standing.body)
     return wanted.rows(state.connection, [row])[row]
 
@@ -160,6 +161,16 @@ def _reserve(state: State, store: str, order: Order, standing: Any) -> None:
     state.items |= reservations.hold(state.connection, store, order.key, held)
 
 
+def _onto_cards(standing: Any) -> str:
+    """Say which gift cards paid: their store has given that back to them already, so it is never given in cash."""
+    if standing is None:
+        return ""
+    body = msgspec.json.decode(standing.body, type=PlaceDocument)
+    cards = [(Decimal(one.amount).scaleb(-body.minor_digits), one.card_no) for one in body.payments if one.card_no]
+    parts = [f"{amount:f} onto gift card {number}" for amount, number in cards]
+    return f", of it {' and '.join(parts)}, which has it on the web already" if parts else ""
+
+
 def _give_up(state: State, row: Row, why: str) -> None:
     """Drop an order that nothing will come of; once its document is on its way, staff must cancel it there.
 
@@ -183,6 +194,7 @@ def _give_up(state: State, row: Row, why: str) -> None:
             what = "posted" if fate == "posted" else "released"
             message = (
                 f"{why}; its document {marker} was {what} in Counterpoint: enter a return, and give the money back"
+                f"{_onto_cards(standing)}"
             )
         state.ask("order-cancelled", row[2], message, {"marker": marker})
         return

@@ -298,7 +298,7 @@ def _rest(book: Book) -> Iterator[Line]:
     others = [name for name, one in book.pos.items() if one.cause != "closed" and not name.startswith("c:open:")]
     points = sum(beside_moves(book, name) for name in others)
     if points:
-        is_whole = all(one.rate[1] == 1 for one in book.accounts.values())
+        is_whole = all(one.per == 1 for one in book.accounts.values())
         what = "set off against an opening or a closed account"
         what += "" if is_whole else ", or carried: less than one of the account's own points"
         yield Line(what=what, origin="", points=points, web_moved=points)

@@ -58,11 +58,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     since: str  # When it was made: the oldest keeps the points.
     times: int = 0  # How often it was taken out of a book before: no id and no tag of then is used again.
     read: int = 0  # What it has, by the transactions that were read, in points of the till.
-    rate: Rate = (1, 1)
+    rate: int = 1  # So many of its points are `per` of the till's (R13).
+    per: int = 1
     raw: int = 0  # What was read of its shopper's, in its own points.
     moved: int = 0  # What was read of our moves, in its own points.
     is_behind: bool = False  # It had less than we knew of: nothing is taken from it before it is read again.
     before: int | None = None  # What it had before it was linked, while a person has not said what becomes of it (R1).
+
+    @property
+    def worth(self) -> Rate:
+        """What its points are worth."""
+        return self.rate, self.per
 
 
 class Adjust(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +148,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     def asked(self, account: str) -> int:
         """Give what our moves to an account were worth at the till: all that its shopper has not done himself."""
         one = self.accounts[account]
-        return self.balance(account) - to_till(one.raw, one.rate)
+        return self.balance(account) - to_till(one.raw, one.worth)
 
     @property
     def home(self) -> str | None:
@@ -168,8 +174,8 @@ def own_points(book: Book, account: str, points: int) -> int:
 
     By all that was ever moved there, so that what is less than one of its points is carried from move to move.
     """
-    own, at_till = book.accounts[account].rate
-    return (book.asked(account) + points) * own // at_till - book.moved(account)
+    own, per = book.accounts[account].worth
+    return (book.asked(account) + points) * own // per - book.moved(account)
 
 
 def at_till(book: Book, account: str, raw: int, points: int) -> int:
@@ -181,7 +187,7 @@ def at_till(book: Book, account: str, raw: int, points: int) -> int:
         raw: What was moved, in the account's own points.
         points: What was to be moved, in points of the till. Less was there perhaps: then it is what `raw` is worth.
     """
-    own, per = book.accounts[account].rate
+    own, per = book.accounts[account].worth
     if raw == own_points(book, account, points):
         return points
     asked = book.asked(account)

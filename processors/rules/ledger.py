@@ -69,8 +69,8 @@ def link_account(
         return book
     raw = before or 0
     points = to_till(raw, rate)
-    account = Account(cust_no=book.cust_no, since=since, times=times, read=points, raw=raw, rate=rate)
-    account = replace(account, before=points or None)
+    account = Account(cust_no=book.cust_no, since=since, times=times, read=points, raw=raw, before=points or None)
+    account = replace(account, rate=rate[0], per=rate[1])
     return replace(book, accounts={**book.accounts, name: account})
 
 
@@ -181,7 +181,7 @@ def take_transaction(book: Book, seen: WebTransaction) -> Book:
         return _take_echo(book, name, tag, seen)
     account = book.accounts[name]
     raw = account.raw + seen.points
-    points = to_till(raw, account.rate) - to_till(account.raw, account.rate)
+    points = to_till(raw, account.worth) - to_till(account.raw, account.worth)
     account = replace(account, read=account.read + points, raw=raw)
     # Less than a point at the till is nothing to write; it counts with the next (R13).
     entry = WebEntry(entry_id=entry_id, points=points, state="new" if points or not seen.points else "settled")

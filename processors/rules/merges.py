@@ -4,7 +4,7 @@ Nothing in the changes says "merge" (counterpoint 10.3): staff take the e-commer
 again. What shows it, the strongest first:
 
 1. A document of his is another customer's now.
-2. Another's points rose by exactly what he had.
+2. Another's points rose by exactly what he had, or by a sum that no ticket explains and that is what he had.
 3. Another lost the flag when he did, and has his e-mail, his phone or his name.
 
 Exactly one customer shown by the strongest trace there is: he is the survivor. Several, or only a lost flag: a person
@@ -25,6 +25,7 @@ class Suspect:
     customer: Customer
     has_his_documents: bool = False
     points_before: int | None = None  # Before the last change; None where they did not change meanwhile.
+    unexplained: frozenset[int] = frozenset()  # What his points moved by since, without a ticket or an adjustment.
     lost_flag: bool = False  # Around that time, whether it is set again or not.
 
 
@@ -54,7 +55,11 @@ def survivor(gone: Customer, suspects: Sequence[Suspect]) -> Verdict:
 
 
 def _has_his_points(gone: Customer, one: Suspect) -> bool:
-    if not gone.points or one.points_before is None or one.customer.points is None:
+    if not gone.points:
+        return False
+    if gone.points in one.unexplained:  # He may have bought something before the two were read.
+        return True
+    if one.points_before is None or one.customer.points is None:
         return False
     return one.customer.points - one.points_before == gone.points
 

@@ -19,6 +19,7 @@ def plan(book: Book) -> Book:
     moves = {tag: _amended(book, one) for tag, one in book.moves.items() if not _is_in_vain(book, one)}
     book = net(replace(book, moves=moves)) if book.is_card else replace(book, moves=moves)
     book = _match_early(book)
+    book = _carry_back(book)
     while not any(one.state == "sent" for one in book.moves.values()):
         found = _next_move(book)
         if found is None:
@@ -35,7 +36,7 @@ def _set_off(book: Book) -> Book:
     A replay finds some of them moved in part, as they were together with others then.
     """
     home = book.home
-    if home is None or book.accounts[home].rate[1] == 1:
+    if home is None or book.accounts[home].per == 1 or not _may_send(book):
         return book
     pos = dict(book.pos)
     for more in [entry_id for entry_id, one in pos.items() if one.left > 0 and not one.is_held]:
@@ -60,6 +61,14 @@ def wanted(book: Book) -> tuple[tuple[Adjust, ...], tuple[MovePoints, ...]]:
             for tag, one in sent
         ),
     )
+
+
+def _carry_back(book: Book) -> Book:
+    """Take back what a replay has given an account too much for a transfer: less than one of its points (R13)."""
+    home = book.home
+    if home is None or book.transit >= 0 or own_points(book, home, book.transit):
+        return book
+    return _carry(book, Move(account=home, points=book.transit))
 
 
 def _carry(book: Book, move: Move) -> Book:
@@ -90,7 +99,7 @@ def _is_in_vain(book: Book, move: Move) -> bool:
     if move.state != "sent":
         return False
     if _ends_transfer(move):
-        return book.transit <= 0
+        return book.transit <= 0 or not own_points(book, move.account, book.transit)
     if move.points < 0 and book.balance(move.account) <= 0:
         return True
     if not move.entry_id:

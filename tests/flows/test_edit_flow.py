@@ -110,7 +110,20 @@ def test_a_document_that_was_placed_before_its_item_was_gone_counts(unanswered: 
     assert unanswered.state_of("north/1") == "dropped"
     edited_there(unanswered, "1")
     assert unanswered.state_of("north/1") == "done"
+    assert list(unanswered.asked()) == ["order-edited:north/1"]
     assert "no item 'POT'" in unanswered.asked()["order-edited:north/1"]
+    (look,) = looks(unanswered.take(web(unanswered, 1)))  # Changed back: only now can it be compared.
+    unanswered.take(unanswered.answer(look, "already", doc_id="500", differs=""))
+    assert unanswered.asked() == {}
+
+
+def test_a_document_that_left_for_a_moment_is_still_asked_about(placed: Pipeline) -> None:
+    (look,) = looks(placed.take(web(placed, 2)))
+    placed.take(placed.answer(look, "already", doc_id="500", differs=DIFFERS))
+    (find,) = [one for one in placed.take(placed.gone_here("PS_DOC_HDR", DOC_ID="500")) if one.task == "documents"]
+    placed.take(placed.answer(find, "already", doc_id="500", fate="open"))
+    assert len(edited_there(placed, "2")) == 1
+    assert list(placed.asked()) == ["order-edited:north/1"]
 
 
 def test_an_answer_about_an_edit_that_was_edited_again_counts_no_more(placed: Pipeline) -> None:

@@ -14,7 +14,7 @@ from schemas.loyalty import HistoryRow, PointsReading, PointsShown
 from tests.flows import builders as b
 from tests.flows.pipeline import Pipeline
 from tests.flows.test_account_flow import merge
-from tests.flows.test_customer_flow import both, carry_out, opened, person, settings
+from tests.flows.test_customer_flow import LATEST, both, carry_out, opened, person, settings
 
 ANA, BEN = "C-1", "C-2"
 
@@ -166,6 +166,22 @@ def two_with_points(pipeline: Pipeline, *, second_account: bool) -> Web:
         carry_out(pipeline, went)
     web.carry_out(pipeline.take(pipeline.points(reading(1, has(25), has(25, BEN)))))
     return web
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_merge_is_known_though_he_bought_something_before_it_was_read(pipeline: Pipeline, *, is_late: bool) -> None:
+    web = two_with_points(pipeline, second_account=True)  # req-C6, L4
+    told = reading(2, has(46), has(None, BEN, is_enrolled=False), rows=(row(1, -4),))
+    pipeline.take(pipeline.gone_here("AR_CUST", CUST_NO=BEN))
+    pipeline.take(pipeline.here("AR_CUST", person(at=LATEST, PHONE_1="212 555 0100", LOY_PTS_BAL=46)))
+    if is_late:
+        pipeline.wait(121)
+        assert list(pipeline.asked()) == ["merge:C-2"]  # Until a reading of points says more.
+    web.carry_out(pipeline.take(pipeline.points(told)))
+    for _ in range(5):
+        web.carry_out(pipeline.wait(30))
+    assert {key: points for key, points in web.balances.items() if points} == {("north", "7"): 46}
+    assert pipeline.asked() == {}
 
 
 @pytest.mark.parametrize("second_account", [False, True])

@@ -203,7 +203,21 @@ def test_a_cancelled_order_whose_document_was_posted_wants_a_return(pipeline: Pi
     placed_as_500(pipeline)
     pipeline.take(pipeline.there("north", "orders", cancelled()))
     looked_up(pipeline, "posted")
-    assert "enter a return" in pipeline.asked()["order-cancelled:north/1"]
+    assert pipeline.asked()["order-cancelled:north/1"].endswith("enter a return, and give the money back")
+
+
+def test_what_a_gift_card_paid_goes_back_onto_it_and_not_into_a_hand(pipeline: Pipeline) -> None:  # req-G1
+    pipeline = Pipeline(pipeline.engine, b.shop(sites={"pay_codes": {"*": "CARD", "gift_card": "GIFT"}}))
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    card = {"gift_cards": [{"code": "GC-1", "amount": "4.00"}], "total": "6.00"}
+    placed = first(pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", **card))))
+    pipeline.take(pipeline.answer(placed, "applied", doc_id="500", cust_no="C-1"))
+    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1")))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", status="cancelled", **card)))
+    looked_up(pipeline, "posted")
+    assert pipeline.asked()["order-cancelled:north/1"].endswith(
+        "give the money back, of it 4.00 onto gift card GC-1, which has it on the web already"
+    )
 
 
 def test_a_document_that_was_posted_away_means_nothing_else(pipeline: Pipeline) -> None:

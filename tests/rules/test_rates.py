@@ -143,6 +143,18 @@ def test_both_sides_end_equal_and_less_than_a_point_is_carried(rate: Fraction) -
         assert (len(world.feed), len(world.rows)) == before, f"seed {seed}: a replay wrote something"
 
 
+def test_the_web_counts_and_a_debt_of_before_is_not_forgiven() -> None:  # loyalty-R1
+    for rate in ((1, 1), (1, 10)):
+        worth = 100 * rate[0] // rate[1]
+        book = ledger.link_account(Book(cust_no="C-1"), HOME, since="1", before=worth, rate=rate)
+        book = planning.plan(ledger.take_snapshot(book, PointsSnapshot(version=1, cust_no="C-1", balance=50)))
+        spent = HistoryRow(row_id="hist:1", cust_no="C-1", version=2, points=-30, reference="")
+        book = ledger.take_snapshot(book, PointsSnapshot(version=2, cust_no="C-1", balance=20, rows=(spent,)))
+        book = planning.plan(ledger.decide_opening(planning.plan(book), HOME, "keep_web"))
+        (adjust,), (move,) = planning.wanted(book)
+        assert (adjust.points, move.points) == (50, -30 * rate[0] // rate[1])
+
+
 def test_a_transfer_between_rates_carries_what_is_less_than_a_point() -> None:
     book = ledger.link_account(Book(cust_no="C-1"), HOME, since="1", rate=(1, 2))  # One point is two at the till.
     book = ledger.link_account(book, "south/9", since="2", rate=(3, 1))
