@@ -3,8 +3,9 @@
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,24 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
     _show(report, flows, differences)
     if json_file:
         json_file.write_text(json.dumps(report, indent=1) + "\n")
-    return 0 if report["wrong"] == 0 and report["replay_changes"] == 0 else 1
+    is_right = report["wrong"] == 0 and report["replay_changes"] == 0
+    if not is_right:
+        _keep_evidence(made.folder / "day.json", report, journal, states, life)
+    return 0 if is_right else 1
+
+
+def _keep_evidence(
+    path: Path,
+    report: Mapping[str, Any],
+    journal: Sequence[Mapping[str, Any]],
+    states: Mapping[str, Any],
+    life: Life,
+) -> None:
+    """Write down what was done and what each system shows: the next day's dice fall otherwise."""
+    edits = [asdict(one) for one in life.edits]
+    day = {"report": report, "journal": journal, "edits": edits, "merged": life.merged, "states": states}
+    path.write_text(json.dumps(day, default=str) + "\n")
+    console.print(f"what everybody did, and what each system shows: {path}")
 
 
 def _people(remote: Remote, shop: Shop, seed: int) -> tuple[Life, Points, GiftCards]:
