@@ -1,6 +1,6 @@
-"""The companion plugin's transactions: points and gift cards, read behind the last id; none is given a lower one later.
+"""The companion plugin's lists, read behind the last id; none is given a lower one later.
 
-A plugin that is off, for an update or for good, holds nothing else of the store up.
+They are transactions of points and gift cards, and who of the customers changed. A plugin that is off, for an update or for good, holds nothing else of the store up.
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from counterflow import log
+from counterflow.clock import Clock
 from counterflow.config import Store
 from counterflow.errors import Rejected, Transient
 from counterflow.systems.ports import Read
@@ -16,20 +17,22 @@ from schemas.changes import Change, Source
 from schemas.names import GIFT_CARDS, POINTS
 
 PAGES_MAX = 10  # In one poll; the next one goes on.
+CUSTOMERS = "customers"  # The list's name, and the plugin's feature.
 
 
 class CompanionFeed:
-    """Reads one store's transactions. Where each list stands is kept by the caller, as text by the list's name."""
+    """Reads one store's lists. Where each one stands is kept by the caller, as text by the list's name."""
 
-    def __init__(self, system: str, companion: Companion, settings: Store) -> None:
-        self._system, self._companion = system, companion
+    def __init__(self, system: str, companion: Companion, settings: Store, clock: Clock) -> None:
+        self._system, self._companion, self._settings, self._clock = system, companion, settings, clock
+        self._tells_customers, self._probe_at = False, float("-inf")
         self._lists = [POINTS] if settings.loyalty else []
         self._lists += [GIFT_CARDS] if settings.gift_cards else []
         self._log = log.get("producer").bind(source=system)
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to read."""
+        """Whether there are transactions to read."""
         return bool(self._lists)
 
     def read(self, state: Mapping[str, str], position: int) -> tuple[list[Read], dict[str, str]]:
@@ -48,6 +51,35 @@ class CompanionFeed:
                     break
             stands[name] = str(last)
         return reads, stands
+
+    def customers(self, state: Mapping[str, str]) -> tuple[set[str], dict[str, str]]:
+        """Give which accounts changed or are gone, and where that list stands then; a page a poll.
+
+        Without the plugin it is none: then only the store's web hooks and a sweep tell of them (W-34).
+        """
+        stands = dict(state)
+        if self._settings.customers is None or not self._has_customers():
+            return set(), stands
+        try:
+            page = self._companion.customer_changes(int(stands.get(CUSTOMERS, 0)))
+        except (Transient, Rejected) as error:
+            self._log.warning("companion not read", list=CUSTOMERS, why=str(error))
+            self._probe_at = float("-inf")
+            return set(), stands
+        stands[CUSTOMERS] = str(page.last)
+        return {str(one.user) for one in page.changes}, stands
+
+    def _has_customers(self) -> bool:
+        """Say whether the plugin is there and knows them: asked as often as all customers are swept."""
+        if self._clock.monotonic() >= self._probe_at:
+            try:
+                status = self._companion.status()
+            except (Transient, Rejected) as error:
+                self._log.warning("companion not asked", why=str(error))
+                return False
+            self._tells_customers = status is not None and CUSTOMERS in status.features
+            self._probe_at = self._clock.monotonic() + self._settings.sweep_s
+        return self._tells_customers
 
     def _page(self, name: str, last: int) -> Page[PointsChange] | Page[CardChange] | None:
         try:

@@ -2,7 +2,7 @@
 
 Orders and products are listed by date of change, from a while before the last one seen, because a list excludes the
 very second it is asked from (W-56); what was published already is known by its hash. Customers cannot be listed by
-change (W-34): the newest come with every poll, all of them with a sweep. A row that a sweep does not find any more is
+change (W-34): the newest come with every poll, and those that the companion plugin names; all of them with a sweep. A row that a sweep does not find any more is
 looked up by its id before it counts as deleted.
 
 A poll only looks at where the readings stand and says where they would stand next; that counts once it is published.
@@ -79,7 +79,7 @@ class StorePoller:
 
     def __init__(self, system: str, client: WooClient, hints: Hints, settings: Store, clock: Clock) -> None:
         self.system, self._client, self._hints = system, client, hints
-        self._feed = CompanionFeed(system, Companion(client), settings)
+        self._feed = CompanionFeed(system, Companion(client), settings, clock)
         self._settings, self._clock = settings, clock
         self._log = log.get("producer").bind(source=system)
         self._known: dict[str, OrderedDict[str, bytes]] = {name: OrderedDict() for name in (*BY_DATE, "customers")}
@@ -97,19 +97,26 @@ class StorePoller:
         state: dict[str, str] = msgspec.json.decode(cursor) if cursor else {}
         hints = self._hints.take(self._wait_s())
         self._next, self._pending = self._at, {}
-        reads = self._follow(hints, position + 1)
+        named: dict[str, set[str]] = {}
+        for hint in hints:
+            named.setdefault(hint.entity, set()).add(hint.id)
         due = set(self._at.more)
-        if self._look_again.is_set() or self._clock.monotonic() >= self._at.poll_at:
+        is_due = self._look_again.is_set() or self._clock.monotonic() >= self._at.poll_at
+        if is_due:
             self._look_again.clear()
             due = set(BY_DATE)
             self._next = replace(self._next, poll_at=self._clock.monotonic() + self._settings.poll_s)
+            changed, state = self._feed.customers(state)
+            named.setdefault("customers", set()).update(changed)
+        reads = self._follow(named, position + 1)
+        if is_due:
             reads += self._publishable("customers", self._newest_customers(), position + 1)
         entities = [entity for entity in BY_DATE if entity in due]
         for entity in entities:
             rows, state = self._list(entity, state)
             reads += self._publishable(entity, rows, position + 1)
         reads += self._sweep(position + 1, answers=bool(entities))
-        if self._feed.is_needed and (entities or any(hint.entity == POINTS for hint in hints)):
+        if self._feed.is_needed and (entities or POINTS in named):
             moved, state = self._feed.read(state, position + 1)
             reads += moved
             entities.append(POINTS)
@@ -139,14 +146,11 @@ class StorePoller:
             return 0.0
         return min(WAIT_S, max(0.0, self._at.poll_at - now))
 
-    def _follow(self, hints: Sequence[Hint], position: int) -> list[Read]:
-        """Read what the hints name, orders first: a product's new stock may be an order's doing."""
-        wanted: dict[str, set[str]] = {}
-        for hint in hints:
-            wanted.setdefault(hint.entity, set()).add(hint.id)
+    def _follow(self, named: Mapping[str, set[str]], position: int) -> list[Read]:
+        """Read what hints and the plugin name, orders first: a product's new stock may be an order's doing."""
         reads: list[Read] = []
         for entity in ("orders", "customers", "products"):
-            ids = sorted(wanted.get(entity, ()), key=int)
+            ids = sorted(named.get(entity, ()), key=int)
             for start in range(0, len(ids), PAGE):
                 some = ids[start : start + PAGE]
                 rows = self._client.page(

@@ -35,6 +35,7 @@ ENTITIES = {
     "customer": "customers",
     "counterflow_points": POINTS,
     "counterflow_gift_cards": POINTS,  # Both lists of the companion are read together.
+    "counterflow_customers": "customers",  # Its hook names the account.
 }
 
 

@@ -7,6 +7,9 @@ from sandbox.life import Edit, Life, in_counterpoint, in_store
 from sandbox.truth import Flow
 
 Row = Mapping[str, Any]
+# Which field of an account's JSON holds what is edited.
+_IN_STORE = {"phone": "billing", "billing": "billing", "last_name": "last_name"}
+_IN_STORE |= {"marketing": "meta_data", "group": "meta_data"}
 MAIL = "account has been created!"
 HOUR_S = 3600.0
 
@@ -22,7 +25,8 @@ def check_profiles(life: Life, states: Mapping[str, Row], journal: Sequence[Row]
     for edit in _winners(life):
         number = life.merged.get(edit.cust_no, edit.cust_no)
         flow.changes += 1
-        flow.wrong += _check_edit(edit, customers.get(number, {}))
+        lost = _check_edit(edit, customers.get(number, {}))
+        (flow.unseen if lost and _is_unseen(life, edit, journal) else flow.wrong).extend(lost)
         flow.delays += _delay(life, edit, journal)
     return flow
 
@@ -63,6 +67,20 @@ def _check_edit(edit: Edit, here: Mapping[str, str]) -> list[str]:
     wanted = "".join(one for one in edit.value if one.isdigit()) if edit.field == "phone" else edit.value
     is_there = shown.startswith(wanted) if edit.field == "billing" else shown == wanted
     return [] if is_there else [f"customer {edit.cust_no}: the {edit.field} edited last in {edit.side} is lost"]
+
+
+def _is_unseen(life: Life, edit: Edit, journal: Sequence[Row]) -> bool:
+    """Say whether an edit in a store was written over by what had been read before it, and read by nobody in between.
+
+    No store has a write that depends on what stands there: between the reading and the writing is a blink.
+    """
+    if edit.side == "counterpoint":
+        return False
+    account = (edit.side, str(life.accounts[edit.cust_no][edit.side]))
+    told = [one for one in journal if (one["system"], one["key"]) == account and one["kind"] in {"customer", "read"}]
+    edits = [at for at, one in enumerate(told) if one["actor"] != "api" and one["at"] <= edit.at]
+    after = told[edits[-1] + 1 :] if edits else []
+    return bool(after) and after[0]["kind"] == "customer" and _IN_STORE[edit.field] in after[0]["data"]["fields"]
 
 
 def _delay(life: Life, edit: Edit, journal: Sequence[Row]) -> list[float]:

@@ -47,6 +47,7 @@ class Flow:
     changes: int = 0
     delays: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)  # What nobody could have seen: named, and not counted as wrong.
 
     def row(self) -> dict[str, Any]:
         """Give the figures as they are reported; percentiles are None where nothing was measured."""

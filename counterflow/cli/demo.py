@@ -181,7 +181,7 @@ def _replay_live(made: Installation, pipeline: Pipeline, remote: Remote) -> int:
 
 
 def _writes(remote: Remote) -> list[dict[str, Any]]:
-    return [entry for entry in remote.journal() if entry["actor"] == "api" and entry["kind"] != "webhook"]
+    return [one for one in remote.journal() if one["actor"] == "api" and one["kind"] not in {"webhook", "read"}]
 
 
 def _show(report: dict[str, Any], flows: Sequence[Flow], differences: Sequence[str]) -> None:
@@ -197,6 +197,8 @@ def _show(report: dict[str, Any], flows: Sequence[Flow], differences: Sequence[s
     for flow in flows:
         for text in flow.wrong[:20]:
             console.print(f"[red]wrong[/]: {flow.flow}: {text}")
+        for text in flow.unseen:
+            console.print(f"[yellow]nobody's[/]: {flow.flow}: {text}")
     for text in differences[:20]:
         console.print(f"[red]replay[/]: {text}")
     console.print(

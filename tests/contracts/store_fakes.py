@@ -11,12 +11,13 @@ from counterflow.config import Store as Settings
 from counterflow.errors import Transient
 from counterflow.systems.ports import Reading
 from counterflow.systems.woocommerce.client import PAGE, Row, WooClient
+from counterflow.systems.woocommerce.companion import BASE
 from producers.store_poller import Hint
 from sandbox.faults import Switches
 from sandbox.journal import Journal
-from sandbox.woocommerce import lists
+from sandbox.woocommerce import companion, lists
 from sandbox.woocommerce.rest import show
-from sandbox.woocommerce.store import Store
+from sandbox.woocommerce.store import Refused, Store
 
 FILE = {
     "platform": "woocommerce",
@@ -64,6 +65,18 @@ class DirectClient(WooClient):
         self.before()
         row = self.store.tables[resource].get(int(number))
         return None if row is None or row.get("status") == "trash" else plain(resource, row)
+
+    def get(self, path: str, what: str, *, absent: str = "", **query: Any) -> Row | None:
+        """Ask the companion plugin."""
+        self.asked.append((what, query))
+        self.before()
+        texts = {name: str(value) for name, value in query.items()}
+        try:
+            return companion.answer(self.store, "GET", path.removeprefix(f"{BASE}/").split("/"), texts, None)
+        except Refused as error:
+            if error.status == 404 and absent == error.code:
+                return None
+            raise Transient(f"{what}: {error.code}") from error
 
     def _list(self, resource: str, query: dict[str, Any]) -> tuple[list[Row], dict[str, str]]:
         self.asked.append((resource, query))

@@ -116,6 +116,31 @@ def test_a_wrong_world_is_found_wrong(spoil: Callable[[World], Any], said: str) 
     assert any(said in one for one in wrong(made, life()))
 
 
+def _edited_in_the_store(made: World, *after: str) -> Life:
+    """Let the shopper's phone be lost, with what the store was asked after it was typed."""
+    lived = life()
+    lived.edits = [Edit("10001", "phone", "north", "212-555-9999", 11.0)]
+    typed = made["journal"][0] | {"actor": "shopper", "at": 10.9, "data": {"fields": ["billing"]}}
+    asked = [typed | {"actor": "api", "kind": kind, "at": 11.1} for kind in after]
+    made["journal"][1:] = [typed, *asked]
+    return lived
+
+
+def test_what_was_written_over_before_anybody_could_read_it_is_named_and_not_wrong() -> None:
+    made = world()
+    lived = _edited_in_the_store(made, "customer", "read")
+    profiles = check_profiles(lived, made, made["journal"])
+    assert (profiles.wrong, profiles.unseen) == ([], ["customer 10001: the phone edited last in north is lost"])
+
+
+@pytest.mark.parametrize("after", [("read", "customer"), ("read",), ()], ids=" then ".join)
+def test_what_was_read_before_it_was_written_over_is_lost(after: tuple[str, ...]) -> None:
+    made = world()
+    lived = _edited_in_the_store(made, *after)
+    profiles = check_profiles(lived, made, made["journal"])
+    assert (profiles.wrong, profiles.unseen) == (["customer 10001: the phone edited last in north is lost"], [])
+
+
 def test_accounts_made_in_different_hours_keep_the_pace() -> None:
     made = world()
     for number in range(1, 5):

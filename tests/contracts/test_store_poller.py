@@ -36,11 +36,10 @@ class Shop:
         self.position = 0
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, **changes: Any) -> None:
         """A new process: only the published cursor is left."""
-        self.poller = StorePoller(
-            "north", self.client, self.hints, settings(poll_s=POLL_S, sweep_s=SWEEP_S), self.clock
-        )
+        known = settings(poll_s=POLL_S, sweep_s=SWEEP_S, **changes)
+        self.poller = StorePoller("north", self.client, self.hints, known, self.clock)
 
     def read(self) -> Reading:
         reading = self.poller.poll(self.cursor, self.position)
@@ -370,6 +369,66 @@ def test_an_older_customers_change_is_found_by_the_sweep(shop: Shop) -> None:
     assert shop.published.there() == shop.truth()
 
 
+@pytest.fixture
+def crowd(shop: Shop) -> list[Row]:
+    """A hundred and fifty accounts, known already, of a store with the companion plugin."""
+    rows = [shop.customer(f"ana{number}") for number in range(150)]
+    shop.restart(customers={})
+    shop.run(10)
+    shop.client.asked.clear()
+    return rows
+
+
+def asked_of_customers(shop: Shop) -> int:
+    return len([what for what, _ in shop.client.asked if what == "GET companion customers/changes"])
+
+
+def test_the_plugin_tells_of_an_older_customers_change_with_the_next_poll(shop: Shop, crowd: list[Row]) -> None:
+    customers.update(shop.store, crowd[0]["id"], {"email": "other@example.com"})
+    customers.delete(shop.store, crowd[1]["id"])
+    shop.run(POLL_S + 1)
+    assert shop.published.there() == shop.truth()
+    count = shop.published.count
+    shop.run(4 * POLL_S)
+    assert shop.published.count == count
+
+
+def test_what_the_plugin_told_and_was_not_published_is_told_again(shop: Shop, crowd: list[Row]) -> None:
+    customers.update(shop.store, crowd[0]["id"], {"email": "other@example.com"})
+    shop.clock.sleep(POLL_S)
+    lost = shop.read()
+    assert [one.key.decode() for one in lost.reads] == [str(crowd[0]["id"])]
+    shop.restart(customers={})
+    shop.run(1)
+    assert shop.published.there() == shop.truth()
+
+
+def test_a_plugin_that_is_off_holds_nothing_up_and_what_changed_meanwhile_is_told(
+    shop: Shop, crowd: list[Row]
+) -> None:
+    customers.update(shop.store, crowd[0]["id"], {"email": "other@example.com"})
+    shop.store.has_companion = False
+    order = shop.order(shop.product(1))
+    shop.run(4 * POLL_S)
+    assert (("orders", str(order["id"])) in shop.published.last, asked_of_customers(shop)) == (True, 1)
+    shop.store.has_companion = True
+    shop.run(SWEEP_S)
+    assert shop.published.there() == shop.truth()
+
+
+def test_a_store_without_the_plugin_is_asked_for_it_as_often_as_it_is_swept(shop: Shop) -> None:
+    shop.store.has_companion = False
+    shop.restart(customers={})
+    shop.run(2 * SWEEP_S)
+    probes = [what for what, _ in shop.client.asked if what == "GET companion status"]
+    assert (len(probes), asked_of_customers(shop)) == (2, 0)
+
+
+def test_where_customers_are_left_alone_the_plugin_is_not_asked(shop: Shop) -> None:
+    shop.run(10)
+    assert not [what for what, _ in shop.client.asked if "companion" in what]
+
+
 def test_looking_again_polls_at_once(shop: Shop) -> None:
     shop.run(10)
     row = shop.product(1)
@@ -477,13 +536,14 @@ def test_whatever_happens_the_last_state_of_each_record_is_published(seed: int) 
         shop.product(number, BEGIN - timedelta(seconds=shop.dice.choice([0, 0, number])))
     for number in range(130):
         shop.customer(f"ana{number}")
+    shop.restart(customers={} if seed % 2 else None)  # With the companion plugin, and without.
     meddler = Meddler(shop, shop.dice)
     shop.client.before = meddler
     for _ in range(15):
         shop.run(shop.dice.choice([1, 4, 11, 30]))
         what = shop.dice.random()
         if what < 0.2 and not meddler.may_delete:  # What is deleted while nobody runs, only a web hook tells.
-            shop.restart()
+            shop.restart(customers={} if seed % 2 else None)
         elif what < 0.5:
             try:
                 shop.read()  # And it is not published.
