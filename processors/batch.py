@@ -170,9 +170,11 @@ class Batches:
         for seen in changes:
             if seen.system not in self._begun and seen.system != COUNTERPOINT:
                 outcomes.begun(state.connection, seen.system, seen.at)
-        current = mirror.take([one for one in changes if one.entity != POINTS], state)
+        records = [one for one in changes if one.entity != POINTS]
+        current = mirror.take(records, state)
         customers.take(_of(current, self._shop.pos, self._shop.entity(self._shop.pos)), state)
         matches.take(current, state)
+        profiles.take_last(mirror.last_before_gone(records, current), state)
         profiles.take(current, state)
         outcomes.take_outcomes([word for word in words if isinstance(word, Outcome)], state)
         outcomes.take_heartbeats([word for word in words if isinstance(word, Heartbeat)], state)

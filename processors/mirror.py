@@ -24,6 +24,17 @@ def take(batch: Iterable[Seen], state: State) -> Sequence[Seen]:
     return current
 
 
+def last_before_gone(batch: Iterable[Seen], current: Iterable[Seen]) -> Sequence[Seen]:
+    """Give the last reading in a batch of each record that is gone at its end: it was never the newest one."""
+    gone = {(seen.system, seen.entity, seen.key) for seen in current if seen.body is None}
+    last: dict[tuple[str, str, str], Seen] = {}
+    for seen in batch:
+        key = (seen.system, seen.entity, seen.key)
+        if seen.body is not None and key in gone and (key not in last or last[key].version <= seen.version):
+            last[key] = seen
+    return list(last.values())
+
+
 def first_and_last(batch: Iterable[Seen], current: Iterable[Seen]) -> Sequence[Seen]:
     """Give the first reading in a batch that shows each record, before the newest one of it.
 

@@ -57,6 +57,19 @@ def take(batch: Iterable[Seen], state: State) -> None:
     _follow_up(ours, state)
 
 
+def take_last(readings: Iterable[Seen], state: State) -> None:
+    """Enter what somebody showed last who is gone by the end of the batch: a merge is known by it (req-C6)."""
+    ours = [seen for seen in readings if state.shop.keeps(seen.system, seen.entity)]
+    kept = profiles.read(state.connection, [(seen.system, seen.key) for seen in ours])
+    entered = []
+    for seen in ours:
+        before, position = kept.get((seen.system, seen.key)), seen.position or _position(seen.at)
+        is_news = before is not None and before.gone_at is None and position >= before.position
+        if is_news and isinstance(seen.body, Customer):
+            entered.append(_entered(state, before, seen.system, seen.body, position=position, at=seen.at))
+    profiles.keep(state.connection, entered)
+
+
 def _note_groups(ours: Iterable[Seen], state: State) -> None:
     """Note the groups that the point of sale has, first of all: a store's are told by them."""
     bodies = [seen.body for seen in ours if seen.system == state.shop.pos]

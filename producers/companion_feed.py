@@ -1,6 +1,7 @@
 """The companion plugin's lists, read behind the last id; none is given a lower one later.
 
-They are transactions of points and gift cards, and who of the customers changed. A plugin that is off, for an update or for good, holds nothing else of the store up.
+They are transactions of points and gift cards, and who of the customers changed. A plugin that is off, for an update or
+for good, holds nothing else of the store up.
 """
 
 from collections.abc import Mapping

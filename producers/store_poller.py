@@ -2,8 +2,8 @@
 
 Orders and products are listed by date of change, from a while before the last one seen, because a list excludes the
 very second it is asked from (W-56); what was published already is known by its hash. Customers cannot be listed by
-change (W-34): the newest come with every poll, and those that the companion plugin names; all of them with a sweep. A row that a sweep does not find any more is
-looked up by its id before it counts as deleted.
+change (W-34): the newest come with every poll, and those that the companion plugin names; all of them with a sweep. A
+row that a sweep does not find any more is looked up by its id before it counts as deleted.
 
 A poll only looks at where the readings stand and says where they would stand next; that counts once it is published.
 """

@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -39,8 +39,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
     with ExitStack() as stack:
         made = stack.enter_context(Installation(seed=seed))
         pipeline = stack.enter_context(made.pipeline())
-        remote = Remote(made.addresses)
-        shop = generate(seed)
+        remote, shop = Remote(made.addresses), generate(seed)
         pipeline.master_on()
         _say("waiting until both stores show what the shop has")
         _settle(made, pipeline, remote)
@@ -102,22 +101,15 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
     _show(report, flows, differences)
     if json_file:
         json_file.write_text(json.dumps(report, indent=1) + "\n")
-    is_right = report["wrong"] == 0 and report["replay_changes"] == 0
-    if not is_right:
-        _keep_evidence(made.folder / "day.json", report, journal, states, life)
-    return 0 if is_right else 1
+    if report["wrong"] == 0 and report["replay_changes"] == 0:
+        return 0
+    _keep_evidence(made.folder / "day.json", life, report=report, journal=journal, states=states)
+    return 1
 
 
-def _keep_evidence(
-    path: Path,
-    report: Mapping[str, Any],
-    journal: Sequence[Mapping[str, Any]],
-    states: Mapping[str, Any],
-    life: Life,
-) -> None:
+def _keep_evidence(path: Path, life: Life, **day: Any) -> None:
     """Write down what was done and what each system shows: the next day's dice fall otherwise."""
-    edits = [asdict(one) for one in life.edits]
-    day = {"report": report, "journal": journal, "edits": edits, "merged": life.merged, "states": states}
+    day |= {"edits": [asdict(one) for one in life.edits], "merged": life.merged}
     path.write_text(json.dumps(day, default=str) + "\n")
     console.print(f"what everybody did, and what each system shows: {path}")
 

@@ -403,9 +403,7 @@ def test_what_the_plugin_told_and_was_not_published_is_told_again(shop: Shop, cr
     assert shop.published.there() == shop.truth()
 
 
-def test_a_plugin_that_is_off_holds_nothing_up_and_what_changed_meanwhile_is_told(
-    shop: Shop, crowd: list[Row]
-) -> None:
+def test_a_plugin_that_is_off_holds_nothing_up_and_what_changed_meanwhile_is_told(shop: Shop, crowd: list[Row]) -> None:
     customers.update(shop.store, crowd[0]["id"], {"email": "other@example.com"})
     shop.store.has_companion = False
     order = shop.order(shop.product(1))

@@ -198,6 +198,19 @@ def test_a_merge_of_two_with_accounts_in_one_store_keeps_the_older_one_in_step(p
     assert changes(went) == {("north", "7"): {"phone": "212 555 0155"}}
 
 
+def test_what_somebody_showed_last_counts_though_he_is_gone_in_the_same_batch(pipeline: Pipeline) -> None:
+    """He buys something and is merged: his last points are what the survivor's rose by."""
+    two_customers(pipeline, 25)
+    other = {"EMAIL_ADRS_1": "other@example.com", "FST_NAM": "Una", "LST_NAM": "Unlike"}
+    pipeline.take(
+        pipeline.here("AR_CUST", person("C-2", "ana@example.org", at=LATER, LOY_PTS_BAL=18)),
+        pipeline.gone_here("AR_CUST", CUST_NO="C-2"),
+        pipeline.here("AR_CUST", person(at=LATER, LOY_PTS_BAL=43) | other),
+    )
+    went = pipeline.wait(31)
+    assert (pipeline.asked(), changes(went)[("south", "9")]["pos_id"]) == ({}, "C-1")
+
+
 def test_a_deletion_without_a_trace_of_a_merge_is_a_question(pipeline: Pipeline) -> None:
     both(pipeline)
     pipeline.take(pipeline.gone_here("AR_CUST", CUST_NO="C-1"))
