@@ -11,7 +11,7 @@ import msgspec
 from counterflow import log
 from counterflow.clock import Clock
 from counterflow.config import Store
-from counterflow.errors import Rejected, Transient
+from counterflow.errors import Broken, Rejected, Transient
 from counterflow.systems.ports import Read
 from counterflow.systems.woocommerce.companion import CHANGES_MAX, CardChange, Companion, Page, PointsChange
 from schemas.changes import Change, Source
@@ -19,6 +19,11 @@ from schemas.names import GIFT_CARDS, POINTS
 
 PAGES_MAX = 10  # In one poll; the next one goes on.
 CUSTOMERS = "customers"  # The list's name, and the plugin's feature.
+AT_ONCE = 100  # Accounts in one poll: each that is gone is looked up by itself.
+PROBE_S = 60.0  # From an answer that says nothing to the next question.
+# Without the plugin a site that has application passwords refuses our key on its routes with 401: that is no word on
+# the key, which the store's own routes take or refuse.
+_NOT_NOW = (Transient, Rejected, Broken)
 
 
 class CompanionFeed:
@@ -61,33 +66,42 @@ class CompanionFeed:
         stands = dict(state)
         if self._settings.customers is None or not self._has_customers():
             return set(), stands
+        last = int(stands.get(CUSTOMERS, 0))
         try:
-            page = self._companion.customer_changes(int(stands.get(CUSTOMERS, 0)))
-        except (Transient, Rejected) as error:
-            self._log.warning("companion not read", list=CUSTOMERS, why=str(error))
-            self._probe_at = float("-inf")
+            # The one read last is asked for once more: where it is not there, the ids have begun anew.
+            page = self._companion.customer_changes(max(0, last - 1), limit=AT_ONCE)
+        except _NOT_NOW as error:
+            self._stop_asking(error)
             return set(), stands
-        stands[CUSTOMERS] = str(page.last)
-        return {str(one.user) for one in page.changes}, stands
+        if last and not page.changes:
+            self._log.warning("companion's list begins anew", list=CUSTOMERS, last=last)
+        stands[CUSTOMERS] = str(page.last if page.changes else 0)
+        return {str(one.user) for one in page.changes if one.id > last}, stands
 
     def _has_customers(self) -> bool:
         """Say whether the plugin is there and knows them: asked as often as all customers are swept."""
         if self._clock.monotonic() >= self._probe_at:
             try:
                 status = self._companion.status()
-            except (Transient, Rejected) as error:
-                self._log.warning("companion not asked", why=str(error))
+            except _NOT_NOW as error:
+                self._stop_asking(error)
                 return False
             self._tells_customers = status is not None and CUSTOMERS in status.features
             self._probe_at = self._clock.monotonic() + self._settings.sweep_s
         return self._tells_customers
+
+    def _stop_asking(self, error: Exception) -> None:
+        """Leave the plugin alone for a while; meanwhile it is as if there were none."""
+        self._log.warning("companion not read", list=CUSTOMERS, why=str(error))
+        self._tells_customers = False
+        self._probe_at = self._clock.monotonic() + min(PROBE_S, self._settings.sweep_s)
 
     def _page(self, name: str, last: int) -> Page[PointsChange] | Page[CardChange] | None:
         try:
             if name == POINTS:
                 return self._companion.points_changes(last)
             return self._companion.card_changes(last)
-        except (Transient, Rejected) as error:
+        except _NOT_NOW as error:
             self._log.warning("companion not read", list=name, why=str(error))
             return None
 

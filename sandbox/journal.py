@@ -12,7 +12,7 @@ import msgspec
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that took effect in a system of the sandbox."""
+    """One thing that took effect in a system of the sandbox, or that one record was read ("read")."""
 
     seq: int  # 1, 2, 3, ... without holes.
     at: float  # Seconds since 1970, by the sandbox's clock.

@@ -12,6 +12,7 @@ _IN_STORE = {"phone": "billing", "billing": "billing", "last_name": "last_name"}
 _IN_STORE |= {"marketing": "meta_data", "group": "meta_data"}
 MAIL = "account has been created!"
 HOUR_S = 3600.0
+BLINK_S = 5.0  # From asking for an account to having written it, at the most: as long as an answer may take.
 
 
 def check_profiles(life: Life, states: Mapping[str, Row], journal: Sequence[Row]) -> Flow:
@@ -70,17 +71,20 @@ def _check_edit(edit: Edit, here: Mapping[str, str]) -> list[str]:
 
 
 def _is_unseen(life: Life, edit: Edit, journal: Sequence[Row]) -> bool:
-    """Say whether an edit in a store was written over by what had been read before it, and read by nobody in between.
+    """Say whether an edit in a store fell between our reading of that one account and our writing it.
 
-    No store has a write that depends on what stands there: between the reading and the writing is a blink.
+    No store has a write that depends on what stands there: between the two is a blink. Reading a list does not count.
     """
     if edit.side == "counterpoint":
         return False
     account = (edit.side, str(life.accounts[edit.cust_no][edit.side]))
     told = [one for one in journal if (one["system"], one["key"]) == account and one["kind"] in {"customer", "read"}]
     edits = [at for at, one in enumerate(told) if one["actor"] != "api" and one["at"] <= edit.at]
-    after = told[edits[-1] + 1 :] if edits else []
-    return bool(after) and after[0]["kind"] == "customer" and _IN_STORE[edit.field] in after[0]["data"]["fields"]
+    around = told[edits[-1] - 1 : edits[-1] + 2] if edits and edits[-1] else []
+    if [(one["actor"], one["kind"]) for one in around[::2]] != [("api", "read"), ("api", "customer")]:
+        return False
+    read, _, wrote = around
+    return wrote["at"] - read["at"] < BLINK_S and _IN_STORE[edit.field] in wrote["data"].get("fields", ())
 
 
 def _delay(life: Life, edit: Edit, journal: Sequence[Row]) -> list[float]:

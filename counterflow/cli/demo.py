@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from sandbox.life import Life
 from sandbox.points import Points, check_points
 from sandbox.remote import Remote
 from sandbox.shop import Shop, generate
-from sandbox.truth import Flow, Truth
+from sandbox.truth import Flow, Site, Truth
 
 CALM_S, CALM_PER_S = 40.0, 10.0
 CALM_DELAY_S = 0.05  # Stores answer in 50 ms.
@@ -64,52 +64,68 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         play(day, seconds=storm_s, per_second=STORM_PER_S, storm=storm, seed=seed)
         life.finish()
         _settle(made, pipeline, remote, quiet_s=1.0)
-        day.finish()
-        points.finish()
-        cards.finish()
+        for people in (day, points, cards):
+            people.finish()
         _do_what_is_asked(made, pipeline, remote)
         _say("waiting until nothing is left to do")
         _settle(made, pipeline, remote, quiet_s=2 * SWEEP_S + QUIET_S)
         states = {name: remote.state(name) for name in ("counterpoint", *remote.stores)}
         journal = remote.journal()
         truth = Truth(journal, states, made.sites(), shop, life.merged)
-        flows = [truth.check_orders(0, time.time()), truth.check_customers(), *truth.check_stock(0, time.time())]
-        flows += [
-            check_shipments(journal, states, made.sites()),
-            check_refunds(journal, states, made.sites()),
-            check_till_returns(journal, states, made.sites()),
-            check_gift_cards(shop, states),
-            check_points(points, states, journal),
-            check_balances(cards, states, journal),
-            lives.check_profiles(life, states, journal),
-            lives.check_accounts(life, states, journal, per_hour=PER_HOUR),
-        ]
-        calm = [truth.check_orders(calm_from, calm_until), *truth.check_stock(calm_from, calm_until)]
+        flows = _flows(truth, made.sites(), (life, points, cards), states, journal)
         _say("replaying every change into the live state")
         live = _replay_live(made, pipeline, remote)
         _say("replaying every change into an empty state")
         differences = compare_rebuilt(made)
+        journal = remote.journal()  # With what the replay wrote, if it did.
+    calm = [truth.check_orders(calm_from, calm_until), *truth.check_stock(calm_from, calm_until)]
     report = {
         "seed": seed,
         "flows": [one.row() for one in flows],
         "calm": [one.row() for one in calm],
         "wrong": sum(len(one.wrong) for one in flows),
+        "unseen": [text for one in flows for text in one.unseen],
         "replay_changes": live + len(differences),
         "faults": storm.happened,
         "rss_mib": rss,
     }
-    _show(report, flows, differences)
-    if json_file:
-        json_file.write_text(json.dumps(report, indent=1) + "\n")
-    if report["wrong"] == 0 and report["replay_changes"] == 0:
-        return 0
-    _keep_evidence(made.folder / "day.json", life, report=report, journal=journal, states=states)
-    return 1
+    _show(report, flows, differences, json_file)
+    is_right = report["wrong"] == 0 and report["replay_changes"] == 0
+    if not is_right or report["unseen"]:
+        said = {"wrong": [text for one in flows for text in one.wrong], "differences": differences}
+        _keep_evidence(
+            made.folder.parent / f"day-{seed}.json", life, report=report | said, journal=journal, states=states
+        )
+    return 0 if is_right else 1
+
+
+def _flows(
+    truth: Truth,
+    sites: Mapping[str, Site],
+    people: tuple[Life, Points, GiftCards],
+    states: Mapping[str, Any],
+    journal: Sequence[Mapping[str, Any]],
+) -> list[Flow]:
+    """Compare what the systems show with what was done, flow by flow."""
+    life, points, cards = people
+    return [
+        truth.check_orders(0, time.time()),
+        truth.check_customers(),
+        *truth.check_stock(0, time.time()),
+        check_shipments(journal, states, sites),
+        check_refunds(journal, states, sites),
+        check_till_returns(journal, states, sites),
+        check_gift_cards(life.shop, states),
+        check_points(points, states, journal),
+        check_balances(cards, states, journal),
+        lives.check_profiles(life, states, journal),
+        lives.check_accounts(life, states, journal, per_hour=PER_HOUR),
+    ]
 
 
 def _keep_evidence(path: Path, life: Life, **day: Any) -> None:
     """Write down what was done and what each system shows: the next day's dice fall otherwise."""
-    day |= {"edits": [asdict(one) for one in life.edits], "merged": life.merged}
+    day |= {"accounts": life.accounts, "edits": [asdict(one) for one in life.edits], "merged": life.merged}
     path.write_text(json.dumps(day, default=str) + "\n")
     console.print(f"what everybody did, and what each system shows: {path}")
 
@@ -176,7 +192,9 @@ def _writes(remote: Remote) -> list[dict[str, Any]]:
     return [one for one in remote.journal() if one["actor"] == "api" and one["kind"] not in {"webhook", "read"}]
 
 
-def _show(report: dict[str, Any], flows: Sequence[Flow], differences: Sequence[str]) -> None:
+def _show(report: dict[str, Any], flows: Sequence[Flow], differences: Sequence[str], json_file: Path | None) -> None:
+    if json_file:
+        json_file.write_text(json.dumps(report, indent=1) + "\n")
     for name, rows in (("The whole day", report["flows"]), ("The calm part", report["calm"])):
         table = Table(title=name, title_justify="left")
         for column in ("flow", "changes", "applied", "p50 s", "p95 s", "p99 s", "wrong", "goal"):
@@ -186,6 +204,14 @@ def _show(report: dict[str, Any], flows: Sequence[Flow], differences: Sequence[s
             said = f"p95 <= {goal[1]:.0f} s: {'met' if (row[goal[0]] or 0) <= goal[1] else 'MISSED'}" if goal else ""
             table.add_row(*(str("-" if value is None else value) for value in row.values()), said)
         console.print(table)
+    _show_each(flows, differences)
+    console.print(
+        f"seed {report['seed']}: wrong {report['wrong']}, replay changes {report['replay_changes']}, "
+        f"memory of our processes {report['rss_mib']} MiB (goal 600)"
+    )
+
+
+def _show_each(flows: Sequence[Flow], differences: Sequence[str]) -> None:
     for flow in flows:
         for text in flow.wrong[:20]:
             console.print(f"[red]wrong[/]: {flow.flow}: {text}")
@@ -193,10 +219,6 @@ def _show(report: dict[str, Any], flows: Sequence[Flow], differences: Sequence[s
             console.print(f"[yellow]nobody's[/]: {flow.flow}: {text}")
     for text in differences[:20]:
         console.print(f"[red]replay[/]: {text}")
-    console.print(
-        f"seed {report['seed']}: wrong {report['wrong']}, replay changes {report['replay_changes']}, "
-        f"memory of our processes {report['rss_mib']} MiB (goal 600)"
-    )
 
 
 def _say(text: str) -> None:

@@ -116,29 +116,36 @@ def test_a_wrong_world_is_found_wrong(spoil: Callable[[World], Any], said: str) 
     assert any(said in one for one in wrong(made, life()))
 
 
-def _edited_in_the_store(made: World, *after: str) -> Life:
-    """Let the shopper's phone be lost, with what the store was asked after it was typed."""
-    lived = life()
+LOST = "customer 10001: the phone edited last in north is lost"
+
+
+def _unseen(way: str, *, wrote: str = "billing", read_at: float = 10.8) -> tuple[list[str], list[str]]:
+    """Let the shopper's phone be lost, in the order of these things; gives what is wrong and what is nobody's."""
+    made, lived = world(), life()
     lived.edits = [Edit("10001", "phone", "north", "212-555-9999", 11.0)]
-    typed = made["journal"][0] | {"actor": "shopper", "at": 10.9, "data": {"fields": ["billing"]}}
-    asked = [typed | {"actor": "api", "kind": kind, "at": 11.1} for kind in after]
-    made["journal"][1:] = [typed, *asked]
-    return lived
-
-
-def test_what_was_written_over_before_anybody_could_read_it_is_named_and_not_wrong() -> None:
-    made = world()
-    lived = _edited_in_the_store(made, "customer", "read")
+    one = made["journal"][0]
+    kinds = {
+        "read": one | {"kind": "read", "at": read_at, "data": {}},
+        "typed": one | {"actor": "shopper", "at": 10.9, "data": {"fields": ["billing"]}},
+        "wrote": one | {"at": 11.1, "data": {"fields": [wrote]}},
+    }
+    made["journal"][1:] = [kinds[name] for name in way.split()]
     profiles = check_profiles(lived, made, made["journal"])
-    assert (profiles.wrong, profiles.unseen) == ([], ["customer 10001: the phone edited last in north is lost"])
+    return profiles.wrong, profiles.unseen
 
 
-@pytest.mark.parametrize("after", [("read", "customer"), ("read",), ()], ids=" then ".join)
-def test_what_was_read_before_it_was_written_over_is_lost(after: tuple[str, ...]) -> None:
-    made = world()
-    lived = _edited_in_the_store(made, *after)
-    profiles = check_profiles(lived, made, made["journal"])
-    assert (profiles.wrong, profiles.unseen) == (["customer 10001: the phone edited last in north is lost"], [])
+def test_an_edit_between_our_reading_and_our_writing_is_named_and_not_wrong() -> None:
+    assert _unseen("read typed wrote read") == ([], [LOST])
+
+
+@pytest.mark.parametrize("way", ["typed read wrote", "typed wrote", "read typed", "typed", "wrote typed wrote"])
+def test_an_edit_that_could_be_read_before_it_was_written_over_is_lost(way: str) -> None:
+    assert _unseen(way) == ([LOST], [])
+
+
+def test_who_reads_long_before_he_writes_or_writes_another_field_has_lost_it_otherwise() -> None:
+    assert _unseen("read typed wrote", read_at=1.0) == ([LOST], [])
+    assert _unseen("read typed wrote", wrote="meta_data") == ([LOST], [])
 
 
 def test_accounts_made_in_different_hours_keep_the_pace() -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from counterflow.clock import FakeClock
-from counterflow.errors import Transient
+from counterflow.errors import Broken, Rejected, Transient
 from counterflow.systems.ports import Reading
 from counterflow.systems.registry import READERS
 from counterflow.systems.woocommerce.client import Row, WooClient
-from producers.store_poller import StorePoller
+from counterflow.systems.woocommerce.companion import Companion
+from producers.companion_feed import AT_ONCE, PROBE_S
+from producers.store_poller import NEWEST, StorePoller
 from sandbox.woocommerce import customers, orders, products
 from sandbox.woocommerce.alone import Alone
 from sandbox.woocommerce.store import Store
@@ -397,20 +399,61 @@ def test_what_the_plugin_told_and_was_not_published_is_told_again(shop: Shop, cr
     customers.update(shop.store, crowd[0]["id"], {"email": "other@example.com"})
     shop.clock.sleep(POLL_S)
     lost = shop.read()
-    assert [one.key.decode() for one in lost.reads] == [str(crowd[0]["id"])]
-    shop.restart(customers={})
-    shop.run(1)
+    shop.clock.sleep(POLL_S)
+    again = shop.read()
+    shop.publish(again)
+    shop.clock.sleep(POLL_S)
+    told = [[one.key.decode() for one in reading.reads] for reading in (lost, again, shop.read())]
+    assert told == [[str(crowd[0]["id"])], [str(crowd[0]["id"])], []]
+
+
+def test_a_list_that_begins_anew_is_read_from_its_beginning(shop: Shop, crowd: list[Row]) -> None:
+    for number in range(9):
+        customers.update(shop.store, crowd[number]["id"], {"email": f"other{number}@example.com"})
+    shop.run(POLL_S + 1)
+    shop.store.kept.customers.clear()
+    shop.store.kept.customers_last = 0
+    customers.update(shop.store, crowd[20]["id"], {"email": "another@example.com"})
+    shop.run(2 * POLL_S + 1)
     assert shop.published.there() == shop.truth()
 
 
-def test_a_plugin_that_is_off_holds_nothing_up_and_what_changed_meanwhile_is_told(shop: Shop, crowd: list[Row]) -> None:
+def test_a_long_list_is_read_a_part_with_each_poll(shop: Shop, crowd: list[Row]) -> None:
+    for number, row in enumerate(crowd):
+        customers.update(shop.store, row["id"], {"email": f"other{number}@example.com"})
+    shop.clock.sleep(POLL_S)
+    first = shop.read()
+    shop.publish(first)
+    shop.run(POLL_S + 1)
+    assert (len(first.reads), shop.published.there()) == (AT_ONCE + NEWEST, shop.truth())
+
+
+@pytest.mark.parametrize("error", [Transient("a redirect"), Rejected("counterflow_not_innodb"), Broken("HTTP 401")])
+def test_a_plugin_that_answers_oddly_holds_nothing_up_and_is_left_alone_for_a_while(
+    shop: Shop, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def odd(_self: object) -> None:
+        asked.append(shop.clock.monotonic())
+        raise error
+
+    monkeypatch.setattr(Companion, "status", odd)
+    shop.restart(customers={})
+    row = shop.product(1)
+    shop.run(2 * PROBE_S + POLL_S)
+    assert ("products", str(row["id"])) in shop.published.last
+    assert len(asked) == 3
+
+
+def test_a_plugin_that_is_off_holds_nothing_up_and_is_asked_again_later(shop: Shop, crowd: list[Row]) -> None:
     customers.update(shop.store, crowd[0]["id"], {"email": "other@example.com"})
     shop.store.has_companion = False
     order = shop.order(shop.product(1))
     shop.run(4 * POLL_S)
     assert (("orders", str(order["id"])) in shop.published.last, asked_of_customers(shop)) == (True, 1)
     shop.store.has_companion = True
-    shop.run(SWEEP_S)
+    shop.run(PROBE_S + POLL_S)
     assert shop.published.there() == shop.truth()
 
 
@@ -520,9 +563,10 @@ class Meddler:
 
     def remove(self) -> None:
         if self.may_delete and self.shop.store.tables["orders"]:
-            table = self.dice.choice(["products", "orders"])
+            table = self.dice.choice(["products", "orders", "customers"])
             row = self.any(table)
-            {"products": products.trash, "orders": orders.trash}[table](self.shop.store, row["id"])
+            ways = {"products": products.trash, "orders": orders.trash, "customers": customers.delete}
+            ways[table](self.shop.store, row["id"])
             self.shop.dated(row)
             self.tell(table, row)
 

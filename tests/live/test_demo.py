@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,7 +23,7 @@ def test_the_demo_plays_a_day_and_ends_with_nothing_wrong_and_a_replay_that_chan
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=570,
+        timeout=1750,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-5000:]

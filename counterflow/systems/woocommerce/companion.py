@@ -234,9 +234,9 @@ class Companion:
         """Give the transactions behind this id, at most CHANGES_MAX; none: that was the last page."""
         return self._page("gift-cards/changes", after, Page[CardChange])
 
-    def customer_changes(self, after: int) -> Page[CustomerChange]:
-        """Give the changes behind this id, at most CHANGES_MAX; none: that was the last page."""
-        return self._page("customers/changes", after, Page[CustomerChange])
+    def customer_changes(self, after: int, *, limit: int = CHANGES_MAX) -> Page[CustomerChange]:
+        """Give the changes behind this id, at most `limit`; none: that was the last page."""
+        return self._page("customers/changes", after, Page[CustomerChange], limit=limit)
 
     def send_welcome(self, user: int) -> Welcomed:
         """Have the welcome mail sent, once."""
@@ -256,9 +256,9 @@ class Companion:
             raise Gone(f"{self._client.name}: {what}: what it is about is not in the store (any more)")
         return self._as(found, form, what)
 
-    def _page(self, path: str, after: int, form: type[Page[Change]]) -> Page[Change]:
+    def _page(self, path: str, after: int, form: type[Page[Change]], *, limit: int = CHANGES_MAX) -> Page[Change]:
         what = f"GET companion {path}"
-        found = self._get(path, what, form, after=after, limit=CHANGES_MAX)
+        found = self._get(path, what, form, after=after, limit=limit)
         ids = [after, *(one.id for one in found.changes)]
         if ids != sorted(set(ids)) or found.last != ids[-1]:  # A cache, or somebody else's plugin.
             raise Transient(f"{self._client.name}: {what}: its ids do not rise from where we asked to where it ends")
