@@ -148,8 +148,14 @@ def take_answer(outcome: Outcome, state: State) -> None:
     shown, position = _shown(state, outcome.system, record), _position(outcome.applied_at)
     side = sightings.answer(_side(kept), shown, record.changed_at or outcome.applied_at)
     after = replace(kept, pending="{}")
+    read_at, wrote_at = kept.body.changed_at, record.changed_at
     if position >= kept.position:
         after = replace(after, seen=_text(side.seen), position=position, body=record)
+    elif read_at is not None and wrote_at is not None and read_at > wrote_at:
+        # By that system's own clock it was changed after our write, and read before we heard of the write: what shows
+        # the old value then was changed back.
+        side = sightings.see(side, _shown(state, outcome.system, kept.body), read_at)
+        after = replace(after, seen=_text(side.seen))
     profiles.keep(state.connection, [after])
     # A reading of late that shows something else: was it made before our write, or after it? A reading's position is
     # the moment in which its round began, so that no clock tells, and the record is read once more.

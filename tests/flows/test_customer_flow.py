@@ -146,6 +146,19 @@ def test_an_answer_that_comes_after_a_later_edit_was_read_does_not_undo_it(
     assert '"2125550122"' in seen
 
 
+def test_what_is_changed_back_before_our_answer_comes_is_a_change(pipeline: Pipeline) -> None:
+    """It shows what it showed before our write; only its own date tells that somebody has had it so again."""
+    both(pipeline)
+    new = b.account(7, "ana@example.com", phone="2125550122", meta=MARK, at=LATER)
+    (went,) = pipeline.take(pipeline.there("north", "customers", new))
+    back = person(PHONE_1="212 555 0100", at="2026-01-05T13:00:00")
+    pipeline.take(pipeline.here("AR_CUST", back, position=2_000_000_000_000))
+    written = shown("counterpoint", person(PHONE_1="2125550122", at=LATEST))
+    out = changes(pipeline.take(pipeline.answer(went, "applied", record=written)))
+    assert out[("north", "7")] == {"phone": "212 555 0100"}
+    assert not out.get(("counterpoint", "C-1"))
+
+
 def test_an_edit_read_in_a_round_that_began_before_our_write_is_looked_for_again(pipeline: Pipeline) -> None:
     both(pipeline)
     (went,) = pipeline.take(pipeline.here("AR_CUST", person(PHONE_1="212 555 0111", at=LATER)))
