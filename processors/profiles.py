@@ -60,6 +60,8 @@ def take(batch: Iterable[Seen], state: State) -> None:
 def take_last(readings: Iterable[Seen], state: State) -> None:
     """Enter what somebody showed last who is gone by the end of the batch: a merge is known by it (req-C6)."""
     ours = [seen for seen in readings if state.shop.keeps(seen.system, seen.entity)]
+    if not ours:  # As in nearly every batch.
+        return
     kept = profiles.read(state.connection, [(seen.system, seen.key) for seen in ours])
     entered = []
     for seen in ours:
