@@ -5,8 +5,8 @@ point of sale is given an account where the store's policy says so and he qualif
 that the gate paces these commands, and nobody is named twice.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -69,8 +69,15 @@ def tell_some(state: State, system: str, after: str) -> None:
     if system == state.shop.pos:
         state.creatable |= set(keys)
         return
-    for account in records.read(state.connection, system, "customers", keys, Customer).values():
-        ours = who(state, system, account)
+    _look_whose(state, system, records.read(state.connection, system, "customers", keys, Customer).values())
+
+
+def _look_whose(state: State, store: str, accounts: Iterable[Customer]) -> None:
+    """Look whose some accounts of a store are, and let what each of them shows be compared."""
+    found = list(accounts)
+    linked = links.find_all(state.connection, "customer", [(store, one.key) for one in found])
+    for account in found:
+        ours = linked.get((store, account.key)) or who(state, store, account)
         if ours is not None:
             state.people.add(ours)
 
@@ -121,13 +128,11 @@ def _ask(state: State, key: str, known: list[Customer]) -> None:
     state.ask(ACCOUNT, key, message, facts)
 
 
-def link_waiting(state: State, email: str | None) -> None:
-    """Link the accounts that wait for a customer with this e-mail."""
-    for store in state.shop.customers if email and may_tell(state) else ():
-        for account in profiles.customers_with_email(state.connection, store, "customers", email or ""):
-            ours = who(state, store, account)
-            if ours is not None:
-                state.people.add(ours)
+def link_waiting(state: State, emails: Iterable[str]) -> None:
+    """Link the accounts that wait for customers with these e-mails."""
+    for store in state.shop.customers if may_tell(state) else ():
+        found = profiles.customers_with_emails(state.connection, store, "customers", emails)
+        _look_whose(state, store, (one for _, some in sorted(found.items()) for one in some))
 
 
 def _adopt(state: State, store: str, customer: Customer) -> None:
@@ -186,73 +191,97 @@ def decide(state: State) -> None:
     rows = wanted.rows(
         state.connection, [(store, CUSTOMERS, f"pos:{customer}") for store in policies for customer in found]
     )
+    wants = []
+    known = _look_up(state, [one for one in found.values() if _may_qualify(state, policies.values(), one)], policies)
     for customer in found.values():
-        about = _About(state, customer)
         for store, policy in policies.items():
             standing = rows.get((store, CUSTOMERS, f"pos:{customer.key}"))
             if standing is None or standing.state not in {"sent", "done", "held", "rejected"}:
-                _decide(state, store, policy, about, standing)
+                wants += _decide(state, store, policy, customer, known, standing)
+    wanted.want(state.connection, wants, at=state.now)
 
 
-@dataclass
-class _About:
-    """What one customer's accounts depend on, each looked up once."""
-
-    state: State
-    customer: Customer
-
-    @cached_property
-    def sharers(self) -> list[str]:
-        """Give the others who have his e-mail."""
-        found = _at_pos(self.state, self.customer.email) if self.customer.email else []
-        return [one.key for one in found if one.key != self.customer.key]
-
-    @cached_property
-    def ours(self) -> OurId | None:
-        """Give our id of him."""
-        return links.find(self.state.connection, "customer", self.state.shop.pos, self.customer.key)
-
-    @cached_property
-    def systems(self) -> set[str]:
-        """Give the systems that know him."""
-        known = links.remotes(self.state.connection, "customer", self.ours) if self.ours else []
-        return {system for system, _ in known}
+def _may_qualify(state: State, policies: Iterable[Customers], customer: Customer) -> bool:
+    """Say whether nothing in a customer's own record speaks against an account, by one policy at least."""
+    return any(not reasons_against(customer, sharers=(), now=state.now, terms=one.terms) for one in policies)
 
 
-def _decide(state: State, store: str, policy: Customers, about: _About, standing: Row[Any] | None) -> None:
-    customer, row = about.customer, (store, CUSTOMERS, f"pos:{about.customer.key}")
-    if not _is_to_have(state, store, policy, about):
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the accounts of some customers depend on, looked up for all of them at once."""
+
+    numbers: Mapping[str, Sequence[str]]  # Of the customers of the point of sale, by e-mail.
+    ours: Mapping[tuple[str, str], OurId]  # By the point of sale's name and the customer's number there.
+    systems: Mapping[OurId, set[str]]  # That know him.
+    taken: set[tuple[str, str]]  # (store, e-mail) of accounts.
+    welcomed: set[tuple[str, str]]  # (store, e-mail or our id).
+
+
+def _look_up(state: State, found: Sequence[Customer], stores: Iterable[str]) -> _Known:
+    emails, pos = {one.email for one in found if one.email}, state.shop.pos
+    ours = links.find_all(state.connection, "customer", [(pos, one.key) for one in found])
+    there = {one: _emails(state, one, "customers", emails) for one in stores}
+    return _Known(
+        numbers=_emails(state, pos, state.shop.entity(pos), emails),
+        ours=ours,
+        systems=links.systems_of(state.connection, "customer", ours.values()),
+        taken={(store, email) for store, numbers in there.items() for email in numbers},
+        welcomed=profiles.welcomed(state.connection, emails, ours.values()),
+    )
+
+
+def _emails(state: State, system: str, entity: str, emails: Iterable[str]) -> dict[str, list[str]]:
+    found = profiles.customers_with_emails(state.connection, system, entity, emails)
+    return {email: [one.key for one in some] for email, some in found.items()}
+
+
+def _decide(
+    state: State, store: str, policy: Customers, customer: Customer, known: _Known, standing: Row[Any] | None
+) -> list[Want]:
+    row = (store, CUSTOMERS, f"pos:{customer.key}")
+    if not _is_to_have(state, store, policy, customer, known):
         if standing is not None and standing.state != "dropped":
             wanted.withdraw(state.connection, row, "he does not qualify any more, or has an account")
-        return
+        return []
     shown = of_customer(customer, set(policy.fields) & state.shop.abilities[store].fields - {"email"})
     values = {name: value for name, value in shown.items() if not is_empty(value)}
     body = CreateAccount(email=customer.email or "", pos_id=customer.key, fields=as_profile(values))
     seen_at = last_seen(customer)
     priority = int(seen_at.timestamp()) if seen_at else 0  # The most recent first (req-C2).
     if not matches.may_create(state, store, state.shop.pos, customer, policy.matches):
-        return
-    want = Want(system=store, task=CUSTOMERS, key=row[2], body=body, priority=priority)
-    wanted.want(state.connection, [want], at=state.now)
+        return []
+    return [Want(system=store, task=CUSTOMERS, key=row[2], body=body, priority=priority)]
 
 
-def _is_to_have(state: State, store: str, policy: Customers, about: _About) -> bool:
+def _is_to_have(state: State, store: str, policy: Customers, customer: Customer, known: _Known) -> bool:
     """Say whether a customer is to have an account that he has not."""
-    customer, ours = about.customer, about.ours
-    if reasons_against(customer, sharers=about.sharers, now=state.now, terms=policy.terms) or store in about.systems:
+    if reasons_against(customer, sharers=_sharers(customer, known.numbers), now=state.now, terms=policy.terms):
         return False
-    email = customer.email or ""
+    ours, email = known.ours.get((state.shop.pos, customer.key)), customer.email or ""
+    if ours is not None and store in known.systems.get(ours, ()):
+        return False
     if policy.create == "after_order" and (ours is None or not links.orders_of(state.connection, ours)):
         return False
-    if profiles.customers_with_email(state.connection, store, "customers", email):
+    if (store, email) in known.taken:
         return False  # Somebody has it there: whose it is, is decided with that account.
-    return not profiles.was_welcomed(state.connection, store, email, ours or OurId("-"))
+    return (store, email) not in known.welcomed and (ours is None or (store, ours) not in known.welcomed)
 
 
-def reasons(state: State, policy: Customers, customer: Customer) -> tuple[tuple[str, str], ...]:
-    """Give why a customer does not qualify for an account."""
-    sharers = _About(state, customer).sharers
-    return reasons_against(customer, sharers=sharers, now=state.now, terms=policy.terms)
+def reasons(
+    state: State, policy: Customers, customers: Mapping[str, Customer]
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Give why customers do not qualify for an account, by their numbers."""
+    pos, terms = state.shop.pos, policy.terms
+    numbers = _emails(state, pos, state.shop.entity(pos), {one.email for one in customers.values() if one.email})
+    return {
+        key: reasons_against(one, sharers=_sharers(one, numbers), now=state.now, terms=terms)
+        for key, one in sorted(customers.items())
+    }
+
+
+def _sharers(customer: Customer, numbers: Mapping[str, Sequence[str]]) -> list[str]:
+    """Give the others who have his e-mail."""
+    return [one for one in numbers.get(customer.email or "", ()) if one != customer.key]
 
 
 def take_answer(outcome: Outcome, state: State) -> None:

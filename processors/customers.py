@@ -21,16 +21,21 @@ SPACE = uuid.UUID("5f0c6c2e-5a0e-4b1c-9d43-6e1f2b7a9c10")
 def take(batch: Iterable[Seen], state: State) -> None:
     """Let everything that waits for a customer of this e-mail go on, once the point of sale has exactly one."""
     emails = [seen.body.email for seen in batch if isinstance(seen.body, Customer) and seen.body.email]
-    for email in emails:
-        settle(state, email)
+    settle(state, emails)
     for _, key in reviews.waiting_for(state.connection, [f"email:{email}" for email in emails]):
         store, _, order_id = key.partition("/")
         state.orders.add((store, order_id))
 
 
-def settle(state: State, email: str) -> None:
-    """Know the customer being created for an e-mail as the one that the point of sale now has."""
-    links.lock(state.connection, [f"email:{email}"])
+def settle(state: State, emails: Iterable[str]) -> None:
+    """Know the customers being created for some e-mails as the ones that the point of sale now has."""
+    found = sorted(set(emails))
+    links.lock(state.connection, [f"email:{email}" for email in found])
+    for _, email in sorted(links.find_all(state.connection, "customer", [(links.UNDER_WAY, one) for one in found])):
+        _settle(state, email)
+
+
+def _settle(state: State, email: str) -> None:
     ours = links.find(state.connection, "customer", links.UNDER_WAY, email)
     if ours is None:
         return

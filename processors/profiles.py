@@ -84,16 +84,20 @@ def _follow_up(ours: Iterable[Seen], state: State) -> None:
     """Let everything that hangs on these customers be decided again."""
     ours = list(ours)
     linked = links.find_all(state.connection, "customer", [(seen.system, seen.key) for seen in ours if seen.body])
+    emails = set()
     for seen in ours:
         if not isinstance(seen.body, Customer):
             (merges.gone if seen.system == state.shop.pos else accounts.gone)(state, seen.system, seen.key)
             continue
+        who = linked.get((seen.system, seen.key))
         if seen.system == state.shop.pos:
             state.creatable.add(seen.key)
-            accounts.link_waiting(state, seen.body.email)
-        who = linked.get((seen.system, seen.key)) or accounts.who(state, seen.system, seen.body)
+            emails.add(seen.body.email or "")
+        elif who is None:
+            who = accounts.who(state, seen.system, seen.body)
         if who is not None:
             state.people.add(who)
+    accounts.link_waiting(state, emails - {""})
 
 
 def _entered(

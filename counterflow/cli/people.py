@@ -33,7 +33,7 @@ def qualify(store: str, reason: str = "", config: ConfigFile = SHOP, as_json: As
         state = State(connection, policies, SystemClock().now())
         keys = profiles.keys(connection, COUNTERPOINT, "AR_CUST")
         found = records.read(connection, COUNTERPOINT, "AR_CUST", keys, Customer)
-        against = {key: accounts.reasons(state, policies.customers[store], found[key]) for key in sorted(found)}
+        against = accounts.reasons(state, policies.customers[store], found)
     counts = Counter(name for reasons in against.values() for name, _ in reasons)
     counts["qualifies"] = sum(not reasons for reasons in against.values())
     listed = [

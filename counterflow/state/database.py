@@ -1,12 +1,12 @@
 """Opening the state database, bringing its tables up to date, and telling its troubles apart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import ARRAY, ColumnElement, Connection, Engine, Text, any_, create_engine, literal
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from counterflow.errors import Broken, Rejected, Transient
@@ -54,6 +54,11 @@ def begin(engine: Engine) -> Iterator[Connection]:
         if error.connection_invalidated or _code(error) in {"40001", "40P01", "55P03", "57014", "57P01"}:
             raise Transient(f"state database: {_first_line(error)}") from error
         raise Broken(f"state database: {_first_line(error)}") from error
+
+
+def among(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """Say in a statement that a text is one of these: one parameter, however many there are (IN takes 65,535)."""
+    return column == any_(literal(sorted(set(values)), ARRAY(Text)))
 
 
 def _code(error: DBAPIError) -> str | None:

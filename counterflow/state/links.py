@@ -6,6 +6,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import Text
 
+from counterflow.state.database import among
 from counterflow.state.tables import link
 from schemas.names import OurId
 
@@ -39,6 +40,15 @@ def remotes(connection: Connection, entity: str, our_id: OurId) -> list[tuple[st
         ((row.system, row.remote_id) for row in connection.execute(query)),
         key=lambda one: (one[0], len(one[1]), one[1]),
     )
+
+
+def systems_of(connection: Connection, entity: str, ours: Iterable[OurId]) -> dict[OurId, set[str]]:
+    """Give the systems that know some of ours, as far as any does."""
+    found: dict[OurId, set[str]] = {}
+    query = select(link.c.our_id, link.c.system).where(link.c.entity == entity, among(link.c.our_id, ours))
+    for row in connection.execute(query):
+        found.setdefault(OurId(row.our_id), set()).add(row.system)
+    return found
 
 
 def told(connection: Connection, entity: str, our_id: OurId) -> list[tuple[str, str]]:

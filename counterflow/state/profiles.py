@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from counterflow.state.database import among
 from counterflow.state.tables import person, profile, record, welcome
 from schemas.names import OurId
 from schemas.records import Customer
@@ -106,12 +107,20 @@ def forget_agreed(connection: Connection, our_id: OurId) -> None:
 
 def customers_with_email(connection: Connection, system: str, entity: str, email: str) -> list[Customer]:
     """Read a system's customers with an e-mail, from the mirror."""
-    query = select(record.c.body).where(
-        record.c.system == system, record.c.entity == entity, record.c.email == email, ~record.c.deleted
+    return customers_with_emails(connection, system, entity, [email]).get(email, [])
+
+
+def customers_with_emails(
+    connection: Connection, system: str, entity: str, emails: Iterable[str]
+) -> dict[str, list[Customer]]:
+    """Read a system's customers with some e-mails, from the mirror: by e-mail, in the order of their keys."""
+    found: dict[str, list[Customer]] = {}
+    query = select(record.c.email, record.c.body).where(
+        record.c.system == system, record.c.entity == entity, among(record.c.email, emails), ~record.c.deleted
     )
-    return [
-        msgspec.json.decode(body, type=Customer) for body in connection.execute(query.order_by(record.c.key)).scalars()
-    ]
+    for row in connection.execute(query.order_by(record.c.key)):
+        found.setdefault(row.email, []).append(msgspec.json.decode(row.body, type=Customer))
+    return found
 
 
 def keys(connection: Connection, system: str, entity: str, *, after: str = "", most: int | None = None) -> list[str]:
@@ -127,10 +136,11 @@ def count(connection: Connection, system: str, entity: str) -> int:
     return connection.scalar(query) or 0
 
 
-def was_welcomed(connection: Connection, store: str, email: str, our_id: OurId) -> bool:
-    """Say whether a store was told to create an account of this person, or he deleted his own there."""
-    match = (welcome.c.store == store) & or_(welcome.c.email == email, welcome.c.our_id == our_id)
-    return connection.scalar(select(func.count()).select_from(welcome).where(match)) > 0  # type: ignore[operator]
+def welcomed(connection: Connection, emails: Iterable[str], ours: Iterable[OurId]) -> set[tuple[str, str]]:
+    """Give of whom stores were told to create an account, or who deleted his own there: (store, e-mail or our id)."""
+    match = or_(among(welcome.c.email, emails), among(welcome.c.our_id, ours))
+    rows = connection.execute(select(welcome.c.store, welcome.c.email, welcome.c.our_id).where(match))
+    return {(row.store, name) for row in rows for name in (row.email, row.our_id)}
 
 
 def note_welcomes(connection: Connection, rows: Iterable[Mapping[str, object]]) -> None:

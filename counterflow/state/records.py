@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, select, text, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Boolean, DateTime, LargeBinary, Text
 
+from counterflow.state.database import among
 from counterflow.state.tables import record
 from schemas.records import Customer, Item, Product, Record, Stock
 
@@ -101,11 +102,11 @@ def _sku(body: Record | None) -> str | None:
 
 def read(connection: Connection, system: str, entity: str, keys: Iterable[str], kind: type[R]) -> dict[str, R]:
     """Read some records by key; those that are gone are not among them."""
-    wanted = sorted(set(keys))
+    wanted = set(keys)
     if not wanted:
         return {}
     query = select(record.c.key, record.c.body).where(
-        record.c.system == system, record.c.entity == entity, record.c.key.in_(wanted), ~record.c.deleted
+        record.c.system == system, record.c.entity == entity, among(record.c.key, wanted), ~record.c.deleted
     )
     return {row.key: msgspec.json.decode(row.body, type=kind) for row in connection.execute(query)}
 
