@@ -91,7 +91,7 @@ def _open_tasks(state: State, due: Sequence[tuple[str, str]]) -> list[tuple[str,
     is_on, settings = steering.switches(state.connection)
     if not is_on:
         return []
-    down = steering.down(state.connection, "consumer", since=state.now - SILENCE)
+    down = _down(state)
 
     def is_open(task: tuple[str, str]) -> bool:
         setting = settings.get(task, Task())
@@ -102,6 +102,21 @@ def _open_tasks(state: State, due: Sequence[tuple[str, str]]) -> list[tuple[str,
     if (COUNTERPOINT, ORDERS) in found and (COUNTERPOINT, CUSTOMERS) not in found:
         found.append((COUNTERPOINT, CUSTOMERS))
     return found
+
+
+def _down(state: State) -> set[str]:
+    """Give the systems whose consumer does not answer."""
+    return steering.down(state.connection, "consumer", since=_heard_at(state) - SILENCE)
+
+
+def _heard_at(state: State) -> datetime:
+    """Give until when we have heard what goes on: long ago, where there is much to read.
+
+    What a target answered since then waits on its topic, as do its signs of life: by the clock it would be silent, and
+    everything that is on its way would be sent once more, to be read and answered twice.
+    """
+    heard = steering.heard_at(state.connection)
+    return state.now if heard is None else min(state.now, heard)
 
 
 def _command(state: State, row: Row[Any], prefix: str) -> Message:
@@ -129,9 +144,8 @@ def _command(state: State, row: Row[Any], prefix: str) -> Message:
 
 def due(state: State) -> list[tuple[str, str]]:
     """Do what is due by the clock: expired leases, drift, merges, schedules. Gives the tasks whose time it is."""
-    down = steering.down(state.connection, "consumer", since=state.now - SILENCE)
-    answering = sorted({system for system, _ in state.shop.tasks} - down)
-    expired = wanted.return_expired(state.connection, answering, before=state.now - state.shop.lease)
+    answering = sorted({system for system, _ in state.shop.tasks} - _down(state))
+    expired = wanted.return_expired(state.connection, answering, before=_heard_at(state) - state.shop.lease)
     if expired:
         _log.warning("no outcome within the lease, sent again", rows=expired)
     found = []

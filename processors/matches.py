@@ -65,8 +65,10 @@ def suspects(state: State, system: str, person: Person, *, least: float) -> list
 
 def scale_of(state: State) -> Scale:
     """Give what the shop's own decisions say about the percentages."""
-    kept = steering.get(state.connection, SCALE)
-    return msgspec.json.decode(kept, type=Scale) if kept else matching.AS_FITTED
+    if state.match_scale is None:
+        kept = steering.get(state.connection, SCALE)
+        state.match_scale = msgspec.json.decode(kept, type=Scale) if kept else matching.AS_FITTED
+    return state.match_scale
 
 
 def refit(state: State) -> Scale:
@@ -83,7 +85,7 @@ def refit(state: State) -> Scale:
         for row in decided
         if row.one in bodies and row.other in bodies
     ]
-    scale = matching.refit(logits)
+    scale = state.match_scale = matching.refit(logits)
     steering.put(state.connection, SCALE, msgspec.json.encode(scale).decode())
     return scale
 
@@ -94,7 +96,10 @@ def _as_fitted(state: State, one: Customer, other: Customer) -> tuple[Evidence, 
 
 
 def _common(state: State, system: str, person: Person) -> Mapping[str, int]:
-    everybody = steering.rows_read(state.connection, system, state.shop.entity(system)) or matching.EVERYBODY_MIN
+    if system not in state.everybody:
+        found = steering.rows_read(state.connection, system, state.shop.entity(system))
+        state.everybody[system] = found or matching.EVERYBODY_MIN
+    everybody = state.everybody[system]
     held = matches.counts(state.connection, system, matching.values_of(Plain.of(person)))
     return held | {matching.EVERYBODY: max(everybody, matching.EVERYBODY_MIN)}
 

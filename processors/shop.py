@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from counterflow.state import reviews
 from processors.books import Ledger
 from processors.rules.documents import Site
+from processors.rules.matching import Scale
 from processors.rules.profiles import Abilities
 from processors.rules.qualification import Terms
 from schemas.names import COUNTERPOINT, GIFT_CARDS, POINTS, OurId
@@ -117,6 +118,8 @@ class State:
     newcomers: set[str] = field(default_factory=set)  # Customers of the point of sale whom we had created.
     unsure: set[tuple[str, str]] = field(default_factory=set)  # Those whose readings contradict each other.
     settled: set[tuple[str, str]] = field(default_factory=set)  # (kind, key) of reviews that the facts settle.
+    match_scale: Scale | None = None  # As the shop's own decisions have fitted it; None: not looked up yet.
+    everybody: dict[str, int] = field(default_factory=dict)  # How many customers a system has, once looked up.
     _books: Ledger | None = None
 
     @property

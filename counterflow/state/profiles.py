@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from counterflow.state.database import among
 from counterflow.state.tables import person, profile, record, welcome
@@ -34,6 +34,20 @@ class Kept:
     gone_at: datetime | None = None
 
 
+_KEEP = text(
+    """
+    INSERT INTO profile
+      (system, key, seen, pending, position, reading, body, unflagged_at, points_before, points_at, gone_at)
+    SELECT * FROM unnest(
+      :system, :key, :seen, :pending, :position, :reading, :body, :unflagged_at, :points_before, :points_at, :gone_at)
+    ON CONFLICT (system, key) DO UPDATE SET
+      seen = excluded.seen, pending = excluded.pending, position = excluded.position, reading = excluded.reading,
+      body = excluded.body, unflagged_at = excluded.unflagged_at, points_before = excluded.points_before,
+      points_at = excluded.points_at, gone_at = excluded.gone_at
+    """
+).bindparams(*(bindparam(name, type_=ARRAY(profile.c[name].type)) for name in Kept.__dataclass_fields__))
+
+
 def read(connection: Connection, ids: Iterable[Id]) -> dict[Id, Kept]:
     """Read some profiles, locked until the end of the transaction, in the order of their keys."""
     wanted = sorted(set(ids))
@@ -50,16 +64,10 @@ def _kept(row: Row[Any]) -> Kept:
 
 def keep(connection: Connection, kept: Iterable[Kept]) -> None:
     """Keep profiles."""
-    rows = [
-        {name: getattr(one, name) for name in Kept.__dataclass_fields__}
-        | {"body": msgspec.json.encode(one.body).decode()}
-        for one in kept
-    ]
-    if not rows:
-        return
-    statement = insert(profile).values(rows)
-    changed = {name: statement.excluded[name] for name in Kept.__dataclass_fields__ if name not in {"system", "key"}}
-    connection.execute(statement.on_conflict_do_update(index_elements=[profile.c.system, profile.c.key], set_=changed))
+    rows = list({(one.system, one.key): one for one in kept}.values())
+    if rows:
+        values: dict[str, Any] = {name: [getattr(one, name) for one in rows] for name in Kept.__dataclass_fields__}
+        connection.execute(_KEEP, values | {"body": [msgspec.json.encode(one.body).decode() for one in rows]})
 
 
 def mark_gone(connection: Connection, system: str, key: str, at: datetime) -> None:

@@ -132,6 +132,12 @@ def down(connection: Connection, role: str, *, since: datetime) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
+def heard_at(connection: Connection) -> datetime | None:
+    """Give when any connection last said that it lives, as far as it has been read; None where none ever did."""
+    found: datetime | None = connection.scalar(select(func.max(connections.c.seen_at)))
+    return found
+
+
 def all_connections(connection: Connection) -> list[Row[Any]]:
     """Give every connection."""
     return list(connection.execute(select(connections).order_by(connections.c.system, connections.c.role)))

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Row, Text, and_, bindparam, case, func, or_, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import BigInteger, DateTime, Text
 
 from counterflow.retry import ROW
 from counterflow.state.tables import wanted
@@ -19,7 +20,6 @@ from schemas.commands import Body, body_hash
 from schemas.outcomes import Outcome
 
 Key = tuple[str, str, str]  # System, task, key.
-WANTS_AT_ONCE = 1000  # Of one statement: PostgreSQL takes 65,535 values.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,57 +34,38 @@ class Want:
     priority: int = 0  # The higher, the earlier.
 
 
+# A row on its way keeps its state: the change goes out after the answer (one in flight for each row).
+_WANT = text(
+    """
+    INSERT INTO wanted (system, task, key, body, hash, version, state, blocked_by, changed_at, priority)
+    SELECT w.system, w.task, w.key, w.body, w.hash, 1, CASE WHEN w.blocked_by IS NULL THEN 'ready' ELSE 'blocked' END,
+      w.blocked_by, :at, w.priority
+    FROM unnest(:system, :task, :key, :body, :hash, :blocked_by, :priority)
+      AS w(system, task, key, body, hash, blocked_by, priority)
+    ON CONFLICT (system, task, key) DO UPDATE SET
+      body = excluded.body, hash = excluded.hash, version = wanted.version + 1, blocked_by = excluded.blocked_by,
+      state = CASE WHEN wanted.state = 'sent' THEN 'sent'
+        WHEN excluded.blocked_by IS NULL AND excluded.hash = wanted.done_hash THEN 'done' ELSE excluded.state END,
+      changed_at = excluded.changed_at, priority = excluded.priority, attempts = 0, not_before = NULL, note = NULL
+    WHERE wanted.hash <> excluded.hash OR wanted.blocked_by IS DISTINCT FROM excluded.blocked_by
+    """
+).bindparams(
+    *(bindparam(name, type_=ARRAY(Text)) for name in ("system", "task", "key", "body", "hash", "blocked_by")),
+    bindparam("priority", type_=ARRAY(BigInteger)),
+    bindparam("at", type_=DateTime(timezone=True)),
+)
+
+
 def want(connection: Connection, wants: Sequence[Want], *, at: datetime) -> None:
     """Want things. An equal want changes nothing; a new one is ready, and goes out when the gate lets it."""
     if not wants:
         return
-    if len(wants) > WANTS_AT_ONCE:
-        want(connection, wants[:WANTS_AT_ONCE], at=at)
-        want(connection, wants[WANTS_AT_ONCE:], at=at)
-        return
     latest = {(one.system, one.task, one.key): one for one in wants}
-    rows = [
-        {
-            "system": one.system,
-            "task": one.task,
-            "key": one.key,
-            "body": msgspec.json.encode(one.body).decode(),
-            "hash": body_hash(one.body),
-            "version": 1,
-            "state": "blocked" if one.blocked_by else "ready",
-            "blocked_by": one.blocked_by,
-            "changed_at": at,
-            "priority": one.priority,
-        }
-        for _, one in sorted(latest.items())
-    ]
-    statement = insert(wanted).values(rows)
-    new = statement.excluded
-    differs = or_(wanted.c.hash != new.hash, wanted.c.blocked_by.is_distinct_from(new.blocked_by))
-    # A row on its way keeps its state: the change goes out after the answer (one in flight for each row).
-    state = case(
-        (wanted.c.state == "sent", "sent"),
-        (and_(new.blocked_by.is_(None), new.hash == wanted.c.done_hash), "done"),
-        else_=new.state,
-    )
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[wanted.c.system, wanted.c.task, wanted.c.key],
-            set_={
-                "body": new.body,
-                "hash": new.hash,
-                "version": wanted.c.version + 1,
-                "state": state,
-                "blocked_by": new.blocked_by,
-                "changed_at": new.changed_at,
-                "priority": new.priority,
-                "attempts": 0,
-                "not_before": None,
-                "note": None,
-            },
-            where=differs,
-        )
-    )
+    rows = [one for _, one in sorted(latest.items())]  # In the order of their keys, against deadlocks.
+    names = ("system", "task", "key", "blocked_by", "priority")
+    values: dict[str, Any] = {name: [getattr(one, name) for one in rows] for name in names}
+    values["body"] = [msgspec.json.encode(one.body).decode() for one in rows]
+    connection.execute(_WANT, values | {"hash": [body_hash(one.body) for one in rows], "at": at})
 
 
 def rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, Row[Any]]:

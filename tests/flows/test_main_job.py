@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import event
@@ -189,9 +190,21 @@ def test_a_command_without_an_answer_is_sent_again_after_its_lease(world: World)
     world.commands()
     world.tick(30)
     early = world.commands()
+    world.clock.at += timedelta(seconds=50)
     world.handle(world.heartbeat("north", up=True), world.heartbeat("south", up=True))
-    world.tick(50)
+    world.tick(1)
     assert (early, {one.system for one in world.commands()}) == ([], {"north", "south"})
+
+
+def test_who_is_behind_with_reading_takes_nobody_for_silent_and_sends_nothing_twice(world: World) -> None:
+    world.handle(world.heartbeat("north", up=True), world.heartbeat("south", up=True))
+    world.handle(world.stock(on_hand=9))
+    first = world.commands()
+    world.tick(300)  # A long batch: what was answered and said meanwhile is not read yet.
+    behind = world.commands()
+    world.handle(world.stock(on_hand=4), *(world.outcome(one) for one in first))
+    next_ones = {one.system for one in world.commands()}
+    assert (len(first), behind, next_ones) == (2, [], {"north", "south"})
 
 
 def test_a_task_with_a_schedule_waits_for_its_time(world: World) -> None:
