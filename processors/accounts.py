@@ -69,43 +69,51 @@ def tell_some(state: State, system: str, after: str) -> None:
     if system == state.shop.pos:
         state.creatable |= set(keys)
         return
-    _look_whose(state, system, records.read(state.connection, system, "customers", keys, Customer).values())
+    look_whose(state, system, records.read(state.connection, system, "customers", keys, Customer).values())
 
 
-def _look_whose(state: State, store: str, accounts: Iterable[Customer]) -> None:
-    """Look whose some accounts of a store are, and let what each of them shows be compared."""
-    found = list(accounts)
-    linked = links.find_all(state.connection, "customer", [(store, one.key) for one in found])
-    for account in found:
-        ours = linked.get((store, account.key)) or who(state, store, account)
+def look_whose(state: State, store: str, accounts: Iterable[Customer]) -> None:
+    """Look whose some accounts of a store are, and let what their owners show be compared.
+
+    An account without a link is linked by its e-mail where that is clear.
+    """
+    found = {one.key: one for one in accounts}
+    linked = links.find_all(state.connection, "customer", [(store, key) for key in found])
+    state.people |= set(linked.values())
+    left = [one for key, one in found.items() if (store, key) not in linked and one.email is not None]
+    if not left or not may_tell(state):
+        return
+    decided = reviews.decided(state.connection, ACCOUNT, [f"{store}/{one.key}" for one in left])
+    left = [one for one in left if decided.get(f"{store}/{one.key}") != APART]
+    names = [(f"email:{one.email}", f"account:{store}/{one.key}") for one in left]
+    links.lock(state.connection, [name for both in names for name in both])
+    pos = state.shop.pos
+    emails = [one.email for one in left if one.email]
+    known = profiles.customers_with_emails(state.connection, pos, state.shop.entity(pos), emails)
+    for account in left:
+        ours = _tell_by(state, store, account, known.get(account.email or "", []), decided)
         if ours is not None:
             state.people.add(ours)
 
 
-def who(state: State, system: str, customer: Customer) -> OurId | None:
-    """Give whose a customer record is; an account without a link is linked by its e-mail where that is clear."""
-    ours = links.find(state.connection, "customer", system, customer.key)
-    if ours is not None or system == state.shop.pos or customer.email is None or not may_tell(state):
-        return ours
-    key = f"{system}/{customer.key}"
-    decided = reviews.decision(state.connection, ACCOUNT, key)
-    if decided == APART:
-        return None
-    links.lock(state.connection, [f"email:{customer.email}", f"account:{key}"])
-    known = _at_pos(state, customer.email)
-    if decided is not None:
-        return _link(state, system, customer.key, decided, "person")
+def _tell_by(
+    state: State, store: str, account: Customer, known: list[Customer], decided: Mapping[str, str]
+) -> OurId | None:
+    """Give whose an account without a link is, by those at the point of sale who have its e-mail."""
+    key = f"{store}/{account.key}"
+    if key in decided:
+        return _link(state, store, account.key, decided[key], "person")
     if len(known) > 1:
         _ask(state, key, known)
         return None
     state.settle(ACCOUNT, key)
     if not known:
-        _adopt(state, system, customer)
+        _adopt(state, store, account)
         return None
     ours = customers.id_of(state, known[0].key)
-    if any(one == system for one, _ in links.remotes(state.connection, "customer", ours)):
+    if any(one == store for one, _ in links.remotes(state.connection, "customer", ours)):
         return None  # He has an account in this store already: whose this one is, its first order will tell.
-    return _link(state, system, customer.key, known[0].key, "e-mail")
+    return _link(state, store, account.key, known[0].key, "e-mail")
 
 
 def _at_pos(state: State, email: str) -> list[Customer]:
@@ -132,7 +140,7 @@ def link_waiting(state: State, emails: Iterable[str]) -> None:
     """Link the accounts that wait for customers with these e-mails."""
     for store in state.shop.customers if may_tell(state) else ():
         found = profiles.customers_with_emails(state.connection, store, "customers", emails)
-        _look_whose(state, store, (one for _, some in sorted(found.items()) for one in some))
+        look_whose(state, store, (one for _, some in sorted(found.items()) for one in some))
 
 
 def _adopt(state: State, store: str, customer: Customer) -> None:
@@ -212,9 +220,10 @@ class _Known:
 
     numbers: Mapping[str, Sequence[str]]  # Of the customers of the point of sale, by e-mail.
     ours: Mapping[tuple[str, str], OurId]  # By the point of sale's name and the customer's number there.
-    systems: Mapping[OurId, set[str]]  # That know him.
+    remotes: Mapping[OurId, list[tuple[str, str]]]  # What he is known by: (system, id there).
     taken: set[tuple[str, str]]  # (store, e-mail) of accounts.
     welcomed: set[tuple[str, str]]  # (store, e-mail or our id).
+    new: set[str]  # Of whom a person said that they are nobody's whom we know.
 
 
 def _look_up(state: State, found: Sequence[Customer], stores: Iterable[str]) -> _Known:
@@ -224,9 +233,10 @@ def _look_up(state: State, found: Sequence[Customer], stores: Iterable[str]) -> 
     return _Known(
         numbers=_emails(state, pos, state.shop.entity(pos), emails),
         ours=ours,
-        systems=links.systems_of(state.connection, "customer", ours.values()),
+        remotes=links.remotes_of(state.connection, "customer", ours.values()),
         taken={(store, email) for store, numbers in there.items() for email in numbers},
         welcomed=profiles.welcomed(state.connection, emails, ours.values()),
+        new=matches.said_new(state, [f"{pos}/{one.key}" for one in found]),
     )
 
 
@@ -248,7 +258,7 @@ def _decide(
     body = CreateAccount(email=customer.email or "", pos_id=customer.key, fields=as_profile(values))
     seen_at = last_seen(customer)
     priority = int(seen_at.timestamp()) if seen_at else 0  # The most recent first (req-C2).
-    if not matches.may_create(state, store, state.shop.pos, customer, policy.matches):
+    if not matches.may_create(state, store, state.shop.pos, customer, policy.matches, new=known.new):
         return []
     return [Want(system=store, task=CUSTOMERS, key=row[2], body=body, priority=priority)]
 
@@ -258,7 +268,7 @@ def _is_to_have(state: State, store: str, policy: Customers, customer: Customer,
     if reasons_against(customer, sharers=_sharers(customer, known.numbers), now=state.now, terms=policy.terms):
         return False
     ours, email = known.ours.get((state.shop.pos, customer.key)), customer.email or ""
-    if ours is not None and store in known.systems.get(ours, ()):
+    if ours is not None and any(system == store for system, _ in known.remotes.get(ours, ())):
         return False
     if policy.create == "after_order" and (ours is None or not links.orders_of(state.connection, ours)):
         return False

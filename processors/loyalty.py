@@ -4,7 +4,7 @@ The rules stand in `rules/ledger.py`; here is found whose book a message is for,
 Keyed by the reading, and by the account.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -244,8 +244,7 @@ def decide(state: State, people: Iterable[OurId]) -> None:
     """Enter the accounts of people in their books, and want what the books want. Last in a batch."""
     if not state.shop.keeps_books:
         return
-    for ours in sorted(people) if state.shop.loyalty else ():
-        _look_at(state, ours)
+    _look_at(state, people if state.shop.loyalty else ())
     if not state.has_books:
         return
     changed = []
@@ -258,15 +257,28 @@ def decide(state: State, people: Iterable[OurId]) -> None:
     state.books.write()
 
 
-def _look_at(state: State, ours: OurId) -> None:
-    """Enter a person's accounts in his book; what does not belong there any more is asked about (loyalty-R10)."""
-    known = links.remotes(state.connection, "customer", ours)
-    cust_no = next((number for system, number in known if system == state.shop.pos), None)
-    if cust_no is None:
-        return
+def _look_at(state: State, people: Iterable[OurId]) -> None:
+    """Enter people's accounts in their books; what does not belong there any more is asked about (loyalty-R10)."""
+    found = sorted(links.remotes_of(state.connection, "customer", people).items()) if people else []
+    numbers = {ours: _number(state, known) for ours, known in found}
+    if any(numbers.values()):
+        state.books.fetch(number for number in numbers.values() if number)
+    for ours, known in found:
+        cust_no = numbers[ours]
+        if cust_no is not None:
+            _look_at_one(state, cust_no, known)
+
+
+def _number(state: State, known: Iterable[tuple[str, str]]) -> str | None:
+    return next((number for system, number in known if system == state.shop.pos), None)
+
+
+def _look_at_one(state: State, cust_no: str, known: Collection[tuple[str, str]]) -> None:
     if state.books.is_kept(cust_no):
         for name in state.books.of(cust_no).accounts:
-            _check_account(state, name, cust_no)
+            store, _, account_id = name.partition("/")
+            if (store, account_id) not in known:
+                _check_account(state, name, cust_no)
     for store, account_id in known:
         if store in state.shop.loyalty:
             _enter_account(state, store, account_id, cust_no)

@@ -5,7 +5,7 @@ store's policy he is created all the same and listed, or he waits until a person
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Literal
@@ -104,7 +104,14 @@ def _common(state: State, system: str, person: Person) -> Mapping[str, int]:
     return held | {matching.EVERYBODY: max(everybody, matching.EVERYBODY_MIN)}
 
 
-def may_create(state: State, target: str, source: str, customer: Customer, policy: Policy) -> bool:
+def said_new(state: State, names: Iterable[str]) -> set[str]:
+    """Give of which records a person said that they are nobody's whom we know."""
+    return matches.said(state.connection, NEW, names)
+
+
+def may_create(  # What is compared with whom, and by what.
+    state: State, target: str, source: str, customer: Customer, policy: Policy, *, new: Collection[str] | None = None
+) -> bool:
     """Say whether a customer may be created in another system; who may be there already is noted for a person.
 
     Args:
@@ -113,9 +120,10 @@ def may_create(state: State, target: str, source: str, customer: Customer, polic
         source: Where he is known.
         customer: As he is known there.
         policy: What to do about somebody who may be known.
+        new: As `said_new` tells of more records than this one, where it was asked; None: it is asked.
     """
     mine = f"{source}/{customer.key}"
-    if any(row.decision == NEW for row in matches.pairs_of(state.connection, mine)):
+    if mine in (said_new(state, [mine]) if new is None else new):
         return True
     person = replace(person_of(customer), key="")
     found = suspects(state, target, person, least=HELD_MIN if policy == "hold" else LISTED_MIN)

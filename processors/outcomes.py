@@ -204,9 +204,7 @@ def _decide_customer(state: State, kind: str, key: str, decision: str) -> None:
         merges.follow(state, key, decision)
     elif kind == accounts.ACCOUNT:
         account = records.read(state.connection, system, "customers", [name], Customer).get(name)
-        ours = accounts.who(state, system, account) if account is not None else None
-        if ours is not None:
-            state.people.add(ours)
+        accounts.look_whose(state, system, [account] if account is not None else [])
 
 
 def _names_a_customer(kind: str, decision: str) -> bool:

@@ -5,7 +5,7 @@ shows something else is written to. The writer reads first, and says what it fou
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -84,7 +84,7 @@ def _follow_up(ours: Iterable[Seen], state: State) -> None:
     """Let everything that hangs on these customers be decided again."""
     ours = list(ours)
     linked = links.find_all(state.connection, "customer", [(seen.system, seen.key) for seen in ours if seen.body])
-    emails = set()
+    emails, unlinked = set(), dict[str, list[Customer]]()
     for seen in ours:
         if not isinstance(seen.body, Customer):
             (merges.gone if seen.system == state.shop.pos else accounts.gone)(state, seen.system, seen.key)
@@ -93,10 +93,12 @@ def _follow_up(ours: Iterable[Seen], state: State) -> None:
         if seen.system == state.shop.pos:
             state.creatable.add(seen.key)
             emails.add(seen.body.email or "")
-        elif who is None:
-            who = accounts.who(state, seen.system, seen.body)
         if who is not None:
             state.people.add(who)
+        elif seen.system != state.shop.pos:
+            unlinked.setdefault(seen.system, []).append(seen.body)
+    for store, bodies in sorted(unlinked.items()):
+        accounts.look_whose(state, store, bodies)
     accounts.link_waiting(state, emails - {""})
 
 
@@ -177,26 +179,24 @@ def take_answer(outcome: Outcome, state: State) -> None:
 
 def decide(state: State) -> None:
     """Decide what counts of every person of the batch, and have it written where something else stands."""
-    for who in sorted(state.people):
-        _decide(state, who)
+    known = _known(state, state.people) if state.people else {}
+    for who, one in sorted(known.items()):
+        _decide(state, who, one)
     for system, key in sorted(state.unsure):
         _look(state, system, key)
 
 
-def _decide(state: State, who: OurId) -> None:
-    links.lock(state.connection, [f"person:{who}"])
-    kept, fields = _known(state, who)
+def _decide(state: State, who: OurId, known: "_Known") -> None:
+    kept, fields, before = known.kept, known.fields, known.agreed
     if state.shop.pos not in kept or len(kept) == 1:
         return
     sides = {system: _side(one) for system, one in kept.items()}
-    before = _AGREED.decode(profiles.agreed(state.connection, who))
     settled = {name: _settle(state, name, before.get(name), sides, fields) for name in FIELDS}
     agreed = {name: one.agreed for name, one in settled.items() if one.agreed is not None}
     if agreed != before:
         profiles.agree(state.connection, who, _text(agreed))
     _log_losers(state, kept, settled)
     _ask_for_group(state, who, settled["group"])
-    standing = wanted.rows(state.connection, [(system, PROFILES, one.key) for system, one in kept.items()])
     for system, one in kept.items():
         side = sightings.know(sides[system], agreed)
         values = rules.writes(settled, side.seen, state.shop.abilities[system], fields[system])
@@ -206,7 +206,7 @@ def _decide(state: State, who: OurId) -> None:
         if values or _is_unmarked(state, one, kept[state.shop.pos].key):
             side = _want(state, one, side, values, agreed, pos_id=kept[state.shop.pos].key)
         else:
-            _rest(state, standing.get((system, PROFILES, one.key)))
+            _rest(state, known.standing.get(system))
         if side != sides[system]:
             profiles.keep(state.connection, [replace(one, seen=_text(side.seen), pending=_text(side.pending))])
 
@@ -227,21 +227,54 @@ def _is_unpaired(state: State, kept: Kept) -> bool:
     return kept.system != state.shop.pos and groups.at_pos(state, kept.system, kept.body.group or "") is None
 
 
-def _known(state: State, who: OurId) -> tuple[dict[str, Kept], dict[str, tuple[str, ...]]]:
-    """Give a person's customer at the point of sale and his oldest account in each store, and what is kept the same.
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of one person, by system: his customer at the point of sale and his oldest account in each store.
 
     Who has two accounts in one store, after a merge, keeps an e-mail for each: the store lets no two have the same.
     """
+
+    kept: Mapping[str, Kept]  # Without those that are gone.
+    fields: Mapping[str, tuple[str, ...]]  # What is kept the same.
+    standing: Mapping[str, Row[Any]]  # What is wanted there.
+    agreed: Mapping[str, Agreed]
+
+
+def _known(state: State, people: Iterable[OurId]) -> dict[OurId, _Known]:
+    """Look up what is known of some people, for all of them at once."""
+    links.lock(state.connection, [f"person:{who}" for who in people])
+    keys = {who: _keys(state, own) for who, own in links.remotes_of(state.connection, "customer", people).items()}
+    ids = [(system, own[0]) for each in keys.values() for system, own in each.items()]
+    kept = {one: found for one, found in profiles.read(state.connection, ids).items() if found.gone_at is None}
+    rows = wanted.rows(state.connection, [(system, PROFILES, key) for system, key in kept])
+    agreed = profiles.agreed(state.connection, keys)
+    return {
+        who: _Known(
+            kept={system: kept[system, own[0]] for system, own in each.items() if (system, own[0]) in kept},
+            fields={system: _kept_the_same(state, system, is_alone=len(own) == 1) for system, own in each.items()},
+            standing={
+                system: rows[system, PROFILES, own[0]]
+                for system, own in each.items()
+                if (system, PROFILES, own[0]) in rows
+            },
+            agreed=_AGREED.decode(agreed.get(who, "{}")),
+        )
+        for who, each in keys.items()
+    }
+
+
+def _keys(state: State, remotes: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Give a person's ids by system, each system's oldest first, of those that are kept the same."""
     keys: dict[str, list[str]] = {}
-    for system, key in links.remotes(state.connection, "customer", who):
+    for system, key in remotes:
         if system == state.shop.pos or system in state.shop.customers:
             keys.setdefault(system, []).append(key)
-    kept = profiles.read(state.connection, [(system, own[0]) for system, own in keys.items()])
-    fields = {system: FIELDS if system == state.shop.pos else state.shop.customers[system].fields for system in keys}
-    for system, own in keys.items():
-        if len(own) > 1:
-            fields[system] = tuple(name for name in fields[system] if name != "email")
-    return {system: one for (system, _), one in kept.items() if one.gone_at is None}, fields
+    return keys
+
+
+def _kept_the_same(state: State, system: str, *, is_alone: bool) -> tuple[str, ...]:
+    fields = FIELDS if system == state.shop.pos else state.shop.customers[system].fields
+    return fields if is_alone else tuple(name for name in fields if name != "email")
 
 
 def _settle(
@@ -334,12 +367,13 @@ def _ask_for_group(state: State, who: OurId, group: Settled) -> None:
 
 def choose_group(state: State, who: OurId, title: str) -> None:
     """Enter the group that a person chose: it counts from now on, on every side."""
-    agreed = _AGREED.decode(profiles.agreed(state.connection, who))
-    agreed["group"] = Agreed(title, state.now, rules.PERSON)
+    known = _known(state, [who]).get(who)
+    if known is None:
+        return  # Nobody knows him any more.
+    agreed = {**known.agreed, "group": Agreed(title, state.now, rules.PERSON)}
     profiles.agree(state.connection, who, _text(agreed))
-    kept, _ = _known(state, who)
-    known = [replace(one, seen=_text(sightings.know(_side(one), agreed).seen)) for one in kept.values()]
-    profiles.keep(state.connection, known)
+    again = [replace(one, seen=_text(sightings.know(_side(one), agreed).seen)) for one in known.kept.values()]
+    profiles.keep(state.connection, again)
     state.people.add(who)
 
 

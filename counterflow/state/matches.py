@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, te
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import Text
 
+from counterflow.state.database import among
 from counterflow.state.tables import match_key, match_pair
 
 CROWD = 500  # Holders of one key: above it the key says nothing.
@@ -97,10 +98,12 @@ def decide(connection: Connection, one: str, other: str, decision: str | None, b
     return before
 
 
-def pairs_of(connection: Connection, one: str) -> list[Row[Any]]:
-    """Give the pairs that a record is in."""
-    query = select(match_pair).where(or_(match_pair.c.one == one, match_pair.c.other == one))
-    return list(connection.execute(query.order_by(match_pair.c.percent.desc(), match_pair.c.one)))
+def said(connection: Connection, decision: str, names: Iterable[str]) -> set[str]:
+    """Give which of some records were decided so in one of their pairs."""
+    found = set(names)
+    of_them = or_(among(match_pair.c.one, found), among(match_pair.c.other, found))
+    query = select(match_pair.c.one, match_pair.c.other).where(match_pair.c.decision == decision, of_them)
+    return found & {name for row in connection.execute(query) for name in row}
 
 
 def listed(connection: Connection, *, also_decided: bool) -> list[Row[Any]]:

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.types import Text
 
 from counterflow.state.database import among
 from counterflow.state.tables import person, profile, record, welcome
@@ -48,14 +49,19 @@ _KEEP = text(
 ).bindparams(*(bindparam(name, type_=ARRAY(profile.c[name].type)) for name in Kept.__dataclass_fields__))
 
 
+_READ = text(
+    "SELECT profile.* FROM unnest(:system, :key) AS wanted(system, key) JOIN profile USING (system, key)"
+    " ORDER BY profile.system, profile.key FOR UPDATE OF profile"
+).bindparams(bindparam("system", type_=ARRAY(Text)), bindparam("key", type_=ARRAY(Text)))
+
+
 def read(connection: Connection, ids: Iterable[Id]) -> dict[Id, Kept]:
     """Read some profiles, locked until the end of the transaction, in the order of their keys."""
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    match = tuple_(profile.c.system, profile.c.key).in_(wanted)
-    query = select(profile).where(match).order_by(profile.c.system, profile.c.key).with_for_update()
-    return {(row.system, row.key): _kept(row) for row in connection.execute(query)}
+    values = {"system": [one for one, _ in wanted], "key": [one for _, one in wanted]}
+    return {(row.system, row.key): _kept(row) for row in connection.execute(_READ, values)}
 
 
 def _kept(row: Row[Any]) -> Kept:
@@ -95,9 +101,10 @@ def in_group(connection: Connection, system: str, title: str) -> list[Kept]:
     return [one for one in kept if one.body.group == title]
 
 
-def agreed(connection: Connection, our_id: OurId) -> str:
-    """Give what is agreed of a person, as JSON."""
-    return connection.scalar(select(person.c.agreed).where(person.c.our_id == our_id).with_for_update()) or "{}"
+def agreed(connection: Connection, ours: Iterable[OurId]) -> dict[OurId, str]:
+    """Give what is agreed of some people, as JSON; of whom nothing is, is not among them."""
+    query = select(person).where(among(person.c.our_id, ours)).order_by(person.c.our_id).with_for_update()
+    return {OurId(row.our_id): row.agreed for row in connection.execute(query)}
 
 
 def agree(connection: Connection, our_id: OurId, what: str) -> None:

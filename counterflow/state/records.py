@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, text, tuple_
+from sqlalchemy import Connection, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Boolean, DateTime, LargeBinary, Text
 
@@ -55,16 +55,22 @@ _KEEP = text(
     bindparam("seen_at", type_=ARRAY(DateTime(timezone=True))),
 )
 
+_KNOWN = text(
+    """
+    SELECT system, entity, key, version, hash
+    FROM unnest(:system, :entity, :key) AS wanted(system, entity, key) JOIN record USING (system, entity, key)
+    ORDER BY system, entity, key FOR UPDATE OF record
+    """
+).bindparams(*(bindparam(name, type_=ARRAY(Text)) for name in ("system", "entity", "key")))
+
 
 def known(connection: Connection, ids: Iterable[Id]) -> dict[Id, tuple[int, str]]:
     """Give version and hash of some records, locked until the end of the transaction, in the order of their keys."""
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    key = tuple_(record.c.system, record.c.entity, record.c.key)
-    query = select(record.c.system, record.c.entity, record.c.key, record.c.version, record.c.hash)
-    query = query.where(key.in_(wanted)).order_by(record.c.system, record.c.entity, record.c.key).with_for_update()
-    return {(row.system, row.entity, row.key): (row.version, row.hash) for row in connection.execute(query)}
+    values = {name: [one[at] for one in wanted] for at, name in enumerate(("system", "entity", "key"))}
+    return {(row.system, row.entity, row.key): (row.version, row.hash) for row in connection.execute(_KNOWN, values)}
 
 
 def keep(connection: Connection, seen: Sequence[Seen]) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from counterflow.state.database import among
 from counterflow.state.tables import log_entry, review
 from schemas.outcomes import Outcome
 
@@ -67,6 +68,12 @@ def decision(connection: Connection, kind: str, key: str) -> str | None:
     """Give what a person decided; None where nobody did."""
     query = select(review.c.decision).where(review.c.kind == kind, review.c.key == key, review.c.state == "decided")
     return connection.scalar(query)
+
+
+def decided(connection: Connection, kind: str, keys: Iterable[str]) -> dict[str, str]:
+    """Give what a person decided of one kind, by key, of some keys."""
+    match = (review.c.kind == kind) & among(review.c.key, keys) & (review.c.state == "decided")
+    return {row.key: row.decision for row in connection.execute(select(review.c.key, review.c.decision).where(match))}
 
 
 def decisions(connection: Connection, kind: str, prefix: str) -> dict[str, str]:

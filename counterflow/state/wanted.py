@@ -68,13 +68,19 @@ def want(connection: Connection, wants: Sequence[Want], *, at: datetime) -> None
     connection.execute(_WANT, values | {"hash": [body_hash(one.body) for one in rows], "at": at})
 
 
+_ROWS = text(
+    "SELECT wanted.* FROM unnest(:system, :task, :key) AS asked(system, task, key)"
+    " JOIN wanted USING (system, task, key)"
+).bindparams(*(bindparam(name, type_=ARRAY(Text)) for name in ("system", "task", "key")))
+
+
 def rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, Row[Any]]:
     """Read some rows."""
     found = sorted(set(keys))
     if not found:
         return {}
-    match = tuple_(wanted.c.system, wanted.c.task, wanted.c.key).in_(found)
-    return {(row.system, row.task, row.key): row for row in connection.execute(select(wanted).where(match))}
+    values = {name: [one[at] for one in found] for at, name in enumerate(("system", "task", "key"))}
+    return {(row.system, row.task, row.key): row for row in connection.execute(_ROWS, values)}
 
 
 def reopen(connection: Connection, keys: Iterable[Key], *, at: datetime, note: str) -> None:
