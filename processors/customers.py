@@ -47,7 +47,7 @@ def _settle(state: State, email: str) -> None:
         links.drop(state.connection, "customer", links.UNDER_WAY, email)
         state.newcomers.add(known[0].key)
         creation = (pos, CUSTOMERS, f"email:{email}")
-        wanted.mark_done(state.connection, creation, at=state.now, note="the customer is there")
+        wanted.mark_done(state.connection, [creation], at=state.now, note="the customer is there")
         state.settle("refused", "/".join(creation))
 
 

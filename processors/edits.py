@@ -88,4 +88,4 @@ def take_answer(outcome: Outcome, state: State) -> None:
         return
     state.settle(EDITED, name)
     wanted.want(state.connection, [Want(system=order[0], task=order[1], key=name, body=document)], at=state.now)
-    wanted.mark_done(state.connection, order, at=state.now, note="edited there by staff")
+    wanted.mark_done(state.connection, [order], at=state.now, note="edited there by staff")

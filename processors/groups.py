@@ -1,6 +1,6 @@
 """Customer groups (req-C8): a title that both sides write alike is one group; what else there is, a person pairs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from counterflow.state import reviews, steering
 from processors.rules import groups
@@ -13,6 +13,7 @@ def note_titles(state: State, seen: Iterable[str]) -> set[str]:
     """Note groups that the point of sale has; gives those that are new."""
     new = set(seen) - {""}
     new -= titles(state) if new else frozenset()
+    state.titles = titles(state) | new if new else state.titles
     for title in sorted(new):
         steering.put(state.connection, f"group:{state.shop.pos}/{title}", title)
         for store in state.shop.customers:
@@ -22,14 +23,29 @@ def note_titles(state: State, seen: Iterable[str]) -> set[str]:
 
 def titles(state: State) -> frozenset[str]:
     """Give the groups that the point of sale has."""
-    return frozenset(steering.starting(state.connection, f"group:{state.shop.pos}/"))
+    if state.titles is None:
+        state.titles = frozenset(steering.starting(state.connection, f"group:{state.shop.pos}/"))
+    return state.titles
+
+
+def forget_pairs(state: State) -> None:
+    """Have looked up once more what a person paired: he has just said something."""
+    state.paired.clear()
+
+
+def _paired(state: State, store: str) -> Mapping[str, str]:
+    """Give what a person said of a store's groups, by their titles there."""
+    if store not in state.paired:
+        said = reviews.decisions(state.connection, TITLE, f"{store}/")
+        state.paired[store] = {name.partition("/")[2]: decision for name, decision in said.items()}
+    return state.paired[store]
 
 
 def at_pos(state: State, store: str, title: str) -> str | None:
     """Give the point of sale's title of a store's group; None, and a review, where nobody has paired it yet."""
     if not title:
         return ""
-    match = groups.pair(title, titles(state), decided=reviews.decision(state.connection, TITLE, f"{store}/{title}"))
+    match = groups.pair(title, titles(state), decided=_paired(state, store).get(title))
     if isinstance(match, groups.Same):
         return match.title
     if isinstance(match, groups.Unpaired):
@@ -41,6 +57,5 @@ def at_pos(state: State, store: str, title: str) -> str | None:
 
 def at_store(state: State, store: str, title: str) -> str:
     """Give a store's title of a group of the point of sale's: the one that a person paired, else the same."""
-    pairs = reviews.decisions(state.connection, TITLE, f"{store}/")
-    found = sorted(name.partition("/")[2] for name, decision in pairs.items() if decision == title)
+    found = sorted(name for name, decision in _paired(state, store).items() if decision == title)
     return found[0] if found else title

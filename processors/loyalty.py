@@ -371,7 +371,7 @@ def _want(state: State, changed: Sequence[tuple[Book, Book]]) -> None:
     still = {(one.system, one.task, one.key) for one in wants}
     for row in wanted.rows(state.connection, over.keys() - still):
         if _has(over[row], row[2]):
-            wanted.mark_done(state.connection, row, at=state.now, note="it was seen there")
+            wanted.mark_done(state.connection, [row], at=state.now, note="it was seen there")
         else:
             wanted.withdraw(state.connection, row, "it is not wanted any more")
         state.settle("refused", "/".join(row))

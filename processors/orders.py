@@ -76,7 +76,7 @@ def _seen_there(state: State, site: Site, order: Order, row: Row) -> Any:
     is_open = standing.state in {"ready", "blocked"} or (standing.state == "dropped" and not standing.hash)
     if not is_open or links.find(state.connection, "order", site.store_id, order.key) is None:
         return standing
-    wanted.mark_done(state.connection, row, at=state.now, note=THERE)
+    wanted.mark_done(state.connection, [row], at=state.now, note=THERE)
     state.settle("order", row[2])  # Whatever it was held for since, it is placed.
     edits.compare(state, site, order, standing.body)
     return wanted.rows(state.connection, [row])[row]
@@ -182,7 +182,7 @@ def _give_up(state: State, row: Row, why: str) -> None:
     document = links.find(state.connection, "order", store, order_id)
     fate = links.fate(state.connection, document) if document else None
     if document:  # What waits to be tried again would place it once more after it was voided.
-        wanted.mark_done(state.connection, row, at=state.now, note=THERE)
+        wanted.mark_done(state.connection, [row], at=state.now, note=THERE)
     if fate == "gone":  # As it was asked for.
         state.items |= set(reservations.end(state.connection, store, order_id, reservations.CANCELLED))
         state.settle("order-cancelled", row[2])
@@ -233,7 +233,7 @@ def _want(state: State, site: Site, order: Order, row: Row, standing: Any) -> No
     document = msgspec.structs.replace(composed, cust_no=cust_no)
     wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=document)], at=state.now)
     if links.find(state.connection, "order", site.store_id, order.key) is not None:
-        wanted.mark_done(state.connection, row, at=state.now, note=THERE)
+        wanted.mark_done(state.connection, [row], at=state.now, note=THERE)
         state.orders.add((site.store_id, order.key))  # Decided again, as one that has its document.
     return None
 

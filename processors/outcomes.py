@@ -199,6 +199,7 @@ def _decide_customer(state: State, kind: str, key: str, decision: str) -> None:
     if kind == "group":
         profiles.choose_group(state, OurId(key), decision)
     elif kind == groups.TITLE:
+        groups.forget_pairs(state)
         profiles.look_again(state, system, name)
     elif kind == merges.MERGE and decision != DROP:
         merges.follow(state, key, decision)

@@ -298,7 +298,7 @@ def _rest(state: State, standing: Row[Any] | None) -> None:
     """Let a wanted change be that is not needed any more."""
     if standing is not None and standing.state in {"ready", "held", "rejected"}:
         row = (standing.system, standing.task, standing.key)
-        wanted.mark_done(state.connection, row, at=state.now, note="both sides show the same")
+        wanted.mark_done(state.connection, [row], at=state.now, note="both sides show the same")
         state.settle("refused", "/".join(row))
 
 

@@ -118,6 +118,8 @@ class State:
     newcomers: set[str] = field(default_factory=set)  # Customers of the point of sale whom we had created.
     unsure: set[tuple[str, str]] = field(default_factory=set)  # Those whose readings contradict each other.
     settled: set[tuple[str, str]] = field(default_factory=set)  # (kind, key) of reviews that the facts settle.
+    titles: frozenset[str] | None = None  # The point of sale's groups, once looked up.
+    paired: dict[str, dict[str, str]] = field(default_factory=dict)  # What a person paired with them, by store.
     match_scale: Scale | None = None  # As the shop's own decisions have fitted it; None: not looked up yet.
     everybody: dict[str, int] = field(default_factory=dict)  # How many customers a system has, once looked up.
     _books: Ledger | None = None

@@ -119,12 +119,14 @@ def _write_down(state: State, wants: Sequence[Want], there: dict[Key, Product]) 
     """Want the figures. What a store has already at the first time is not written once more."""
     known = wanted.rows(state.connection, there)
     wanted.want(state.connection, wants, at=state.now)
+    was_so = []
     for one in wants:
         key, body = (one.system, one.task, one.key), one.body
         assert isinstance(body, SetStock)
         product = there[key]
         if key not in known and product.manages_stock and product.stock == body.quantity:
-            wanted.mark_done(state.connection, key, at=state.now, note="it was so")
+            was_so.append(key)
+    wanted.mark_done(state.connection, was_so, at=state.now, note="it was so")
 
 
 def _watch_oversell(state: State, item: Item, shelves: Sequence[Shelf], held: Sequence[Reservation]) -> None:

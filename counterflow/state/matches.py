@@ -3,18 +3,25 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, text, update
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import Text
 
 from counterflow.state.database import among
-from counterflow.state.tables import match_key, match_pair
+from counterflow.state.tables import match_pair
 
 CROWD = 500  # Holders of one key: above it the key says nothing.
 CANDIDATES_MAX = 300  # By the number of keys shared.
 RARE_MAX = 1000  # Counted no further.
 VALUE = "v:"  # Before a value whose rarity counts: nobody is looked up by it.
 
+# Most readings of a customer change none of his keys, and are to write nothing.
+_DROP = text(
+    """
+    DELETE FROM match_key WHERE system = :system AND key = ANY(:whose) AND NOT EXISTS (
+      SELECT FROM unnest(:values, :keys) AS v(value, key) WHERE v.value = match_key.value AND v.key = match_key.key)
+    """
+).bindparams(*(bindparam(name, type_=ARRAY(Text)) for name in ("whose", "values", "keys")))
 _KEEP = text(
     "INSERT INTO match_key (value, system, key) SELECT v.value, :system, v.key"
     " FROM unnest(:values, :keys) AS v(value, key) ON CONFLICT DO NOTHING"
@@ -44,10 +51,10 @@ def keep_keys(connection: Connection, system: str, keys: Mapping[str, Iterable[s
     """Keep the keys of some customers in place of the ones they had; nobody keeps keys who has none."""
     if not keys:
         return
-    connection.execute(delete(match_key).where(match_key.c.system == system, match_key.c.key.in_(sorted(keys))))
     pairs = sorted((value, key) for key, values in keys.items() for value in values)
+    values = {"system": system, "values": [value for value, _ in pairs], "keys": [key for _, key in pairs]}
+    connection.execute(_DROP, values | {"whose": sorted(keys)})
     if pairs:
-        values = {"system": system, "values": [value for value, _ in pairs], "keys": [key for _, key in pairs]}
         connection.execute(_KEEP, values)
 
 

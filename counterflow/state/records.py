@@ -69,7 +69,7 @@ def known(connection: Connection, ids: Iterable[Id]) -> dict[Id, tuple[int, str]
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    values = {name: [one[at] for one in wanted] for at, name in enumerate(("system", "entity", "key"))}
+    values = {name: [one[place] for one in wanted] for place, name in enumerate(("system", "entity", "key"))}
     return {(row.system, row.entity, row.key): (row.version, row.hash) for row in connection.execute(_KNOWN, values)}
 
 

@@ -79,7 +79,7 @@ def rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, Row[Any]]:
     found = sorted(set(keys))
     if not found:
         return {}
-    values = {name: [one[at] for one in found] for at, name in enumerate(("system", "task", "key"))}
+    values = {name: [one[place] for one in found] for place, name in enumerate(("system", "task", "key"))}
     return {(row.system, row.task, row.key): row for row in connection.execute(_ROWS, values)}
 
 
@@ -90,16 +90,30 @@ def reopen(connection: Connection, keys: Iterable[Key], *, at: datetime, note: s
     connection.execute(update(wanted).where(match, wanted.c.state.in_(("done", "rejected"))).values(values))
 
 
-def mark_done(connection: Connection, key: Key, *, at: datetime, note: str) -> None:
-    """Note that a system has what it should have, seen in the system itself. A row on its way waits for its answer.
+_THERE = text(
+    """
+    UPDATE wanted SET state = 'done', done_hash = hash, done_at = :at, note = :note, blocked_by = NULL
+    FROM unnest(:system, :task, :key) AS seen(system, task, key)
+    WHERE wanted.system = seen.system AND wanted.task = seen.task AND wanted.key = seen.key
+      AND (state IN ('ready', 'blocked', 'held', 'rejected') OR state = 'dropped' AND hash = '')
+    """
+).bindparams(
+    *(bindparam(name, type_=ARRAY(Text)) for name in ("system", "task", "key")),
+    bindparam("at", type_=DateTime(timezone=True)),
+)
+
+
+def mark_done(connection: Connection, keys: Iterable[Key], *, at: datetime, note: str) -> None:
+    """Note that systems have what they should have, seen in the systems. A row on its way waits for its answer.
 
     What a person has dropped stays so; what was withdrawn because nothing would come of it has come after all.
     """
-    match = and_(wanted.c.system == key[0], wanted.c.task == key[1], wanted.c.key == key[2])
-    values = {"state": "done", "done_hash": wanted.c.hash, "done_at": at, "note": note, "blocked_by": None}
-    open_states = wanted.c.state.in_(("ready", "blocked", "held", "rejected"))
-    withdrawn = and_(wanted.c.state == "dropped", wanted.c.hash == "")
-    connection.execute(update(wanted).where(match, or_(open_states, withdrawn)).values(values))
+    found = sorted(set(keys))
+    if found:
+        values: dict[str, Any] = {
+            name: [one[place] for one in found] for place, name in enumerate(("system", "task", "key"))
+        }
+        connection.execute(_THERE, values | {"at": at, "note": note})
 
 
 def set_state(connection: Connection, key: Key, state: str, note: str) -> None:
