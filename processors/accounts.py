@@ -77,16 +77,15 @@ def look_whose(state: State, store: str, accounts: Iterable[Customer]) -> None:
 
     An account without a link is linked by its e-mail where that is clear.
     """
-    found = {one.key: one for one in accounts}
-    linked = links.find_all(state.connection, "customer", [(store, key) for key in found])
-    state.people |= set(linked.values())
-    left = [one for key, one in found.items() if (store, key) not in linked and one.email is not None]
+    found = list(accounts)
+    left = [one for one in _unlinked(state, store, found) if one.email is not None]
     if not left or not may_tell(state):
         return
-    decided = reviews.decided(state.connection, ACCOUNT, [f"{store}/{one.key}" for one in left])
-    left = [one for one in left if decided.get(f"{store}/{one.key}") != APART]
     names = [(f"email:{one.email}", f"account:{store}/{one.key}") for one in left]
     links.lock(state.connection, [name for both in names for name in both])
+    left = _unlinked(state, store, left)  # Another worker may have linked one while we waited.
+    decided = reviews.decided(state.connection, ACCOUNT, [f"{store}/{one.key}" for one in left])
+    left = [one for one in left if decided.get(f"{store}/{one.key}") != APART]
     pos = state.shop.pos
     emails = [one.email for one in left if one.email]
     known = profiles.customers_with_emails(state.connection, pos, state.shop.entity(pos), emails)
@@ -94,6 +93,13 @@ def look_whose(state: State, store: str, accounts: Iterable[Customer]) -> None:
         ours = _tell_by(state, store, account, known.get(account.email or "", []), decided)
         if ours is not None:
             state.people.add(ours)
+
+
+def _unlinked(state: State, store: str, accounts: Sequence[Customer]) -> list[Customer]:
+    """Give the accounts that have no link; the owners of the others are looked at."""
+    linked = links.find_all(state.connection, "customer", [(store, one.key) for one in accounts])
+    state.people |= set(linked.values())
+    return [one for one in accounts if (store, one.key) not in linked]
 
 
 def _tell_by(

@@ -27,6 +27,9 @@ from schemas.topics import WORK, WORK_NOW
 IN_FLIGHT_MAX = 500  # Commands on their way to one target; more would only grow old on the topic.
 TIMERS_AT_ONCE = 200
 SILENCE = timedelta(seconds=60)  # A consumer says every few seconds that it lives, but not within a long round.
+# Who is further behind than that has read too little to send anything: figures that are not so any more, orders that
+# were cancelled since, to a target that may be away. Until then it is silent to us, as it was.
+BEHIND_MAX = timedelta(minutes=5)
 _log = log.get("gate")
 # What each timer of one thing does: it is given its key and its body.
 _TIMERS: dict[str, Callable[[State, str, str], None]] = {
@@ -106,14 +109,15 @@ def _open_tasks(state: State, due: Sequence[tuple[str, str]]) -> list[tuple[str,
 
 def _down(state: State) -> set[str]:
     """Give the systems whose consumer does not answer."""
-    return steering.down(state.connection, "consumer", since=_heard_at(state) - SILENCE)
+    heard = max(_heard_at(state), state.now - BEHIND_MAX)
+    return steering.down(state.connection, "consumer", since=heard - SILENCE)
 
 
 def _heard_at(state: State) -> datetime:
-    """Give until when we have heard what goes on: long ago, where there is much to read.
+    """Give until when we have heard what goes on: a while ago, where there is much to read.
 
-    What a target answered since then waits on its topic, as do its signs of life: by the clock it would be silent, and
-    everything that is on its way would be sent once more, to be read and answered twice.
+    What a target answered since then may wait on its topic, as its signs of life do: by the clock it would seem silent,
+    and everything on its way to it would be sent once more, to be read and answered twice.
     """
     heard = steering.heard_at(state.connection)
     return state.now if heard is None else min(state.now, heard)

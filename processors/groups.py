@@ -45,7 +45,11 @@ def at_pos(state: State, store: str, title: str) -> str | None:
     """Give the point of sale's title of a store's group; None, and a review, where nobody has paired it yet."""
     if not title:
         return ""
-    match = groups.pair(title, titles(state), decided=_paired(state, store).get(title))
+    match = _pair(state, store, title)
+    if isinstance(match, groups.Unpaired):  # Another worker may have noted it since we looked.
+        state.titles = None
+        forget_pairs(state)
+        match = _pair(state, store, title)
     if isinstance(match, groups.Same):
         return match.title
     if isinstance(match, groups.Unpaired):
@@ -53,6 +57,10 @@ def at_pos(state: State, store: str, title: str) -> str | None:
         message = f"{store} has the group {title!r}, the point of sale has not: which one of its groups is it?"
         state.ask(TITLE, f"{store}/{title}", message, facts)
     return None
+
+
+def _pair(state: State, store: str, title: str) -> groups.Same | groups.NoGroup | groups.Unpaired:
+    return groups.pair(title, titles(state), decided=_paired(state, store).get(title))
 
 
 def at_store(state: State, store: str, title: str) -> str:

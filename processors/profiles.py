@@ -97,9 +97,9 @@ def _follow_up(ours: Iterable[Seen], state: State) -> None:
             state.people.add(who)
         elif seen.system != state.shop.pos:
             unlinked.setdefault(seen.system, []).append(seen.body)
+    accounts.link_waiting(state, emails - {""})  # First: of two accounts with one e-mail the older one is his.
     for store, bodies in sorted(unlinked.items()):
         accounts.look_whose(state, store, bodies)
-    accounts.link_waiting(state, emails - {""})
 
 
 def _entered(

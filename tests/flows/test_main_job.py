@@ -196,11 +196,27 @@ def test_a_command_without_an_answer_is_sent_again_after_its_lease(world: World)
     assert (early, {one.system for one in world.commands()}) == ([], {"north", "south"})
 
 
+def test_a_consumer_that_is_not_heard_of_any_more_gets_nothing(world: World) -> None:
+    world.handle(world.heartbeat("north", up=True), world.heartbeat("south", up=True))
+    world.tick(61)
+    world.handle(world.heartbeat("south", up=True), world.stock(on_hand=9))
+    assert {one.system for one in world.commands()} == {"south"}
+
+
+def test_who_is_far_behind_with_reading_sends_nothing_yet(world: World) -> None:
+    world.handle(world.heartbeat("north", up=True), world.heartbeat("south", up=True))
+    world.tick(8 * 3600)  # The processor was away: orders of the whole day are not read yet.
+    world.handle(world.stock(on_hand=9))
+    behind = world.commands()
+    world.handle(world.heartbeat("north", up=True), world.heartbeat("south", up=True))
+    assert (behind, {one.system for one in world.commands()}) == ([], {"north", "south"})
+
+
 def test_who_is_behind_with_reading_takes_nobody_for_silent_and_sends_nothing_twice(world: World) -> None:
     world.handle(world.heartbeat("north", up=True), world.heartbeat("south", up=True))
     world.handle(world.stock(on_hand=9))
     first = world.commands()
-    world.tick(300)  # A long batch: what was answered and said meanwhile is not read yet.
+    world.tick(200)  # A long batch: what was answered and said meanwhile is not read yet.
     behind = world.commands()
     world.handle(world.stock(on_hand=4), *(world.outcome(one) for one in first))
     next_ones = {one.system for one in world.commands()}
