@@ -15,7 +15,7 @@ from processors.rules import ledger
 from processors.rules.book import Book, is_ours
 from processors.shop import State
 from schemas.commands import ChangeCard
-from schemas.loyalty import CARD, HistoryRow, PointsShown, WebTransaction
+from schemas.loyalty import CARD, HistoryRow, PointsReading, WebTransaction
 from schemas.names import COUNTERPOINT, GIFT_CARDS
 
 BOUGHT, OVERDRAWN, ALONE = "gift-card-bought", "gift-card-overdrawn", "gift-card-alone"  # Reviews.
@@ -78,16 +78,21 @@ def open_on_web(state: State, book: Book) -> Book:
     return book
 
 
-def want_changes(state: State, shown: PointsShown, version: int) -> None:
-    """Have a card void, or end, in the store as it does in Counterpoint; a replay's older reading changes nothing."""
-    if version < state.books.of(shown.cust_no).versions.get(shown.cust_no, 0):
+def want_changes(state: State, reading: PointsReading) -> None:
+    """Have cards void, or end, in the store as they do in Counterpoint; a replay's older reading changes nothing."""
+    shown = [one for one in reading.customers if one.cust_no.startswith(CARD)]
+    if not state.shop.cards_redeem or not shown:
         return
-    row = (state.shop.cards_at, GIFT_CARDS, shown.cust_no)
-    is_plain = shown.is_enrolled and not shown.expires
-    if not state.shop.cards_redeem or (is_plain and row not in wanted.rows(state.connection, [row])):
-        return
-    body = ChangeCard(number=shown.cust_no.removeprefix(CARD), is_void=not shown.is_enrolled, expires=shown.expires)
-    wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=body)], at=state.now)
+    store, version = state.shop.cards_at, reading.version
+    shown = [one for one in shown if version >= state.books.of(one.cust_no).versions.get(one.cust_no, 0)]
+    known = wanted.rows(state.connection, [(store, GIFT_CARDS, one.cust_no) for one in shown])
+    wants = []
+    for one in shown:
+        is_plain = one.is_enrolled and not one.expires
+        if not is_plain or (store, GIFT_CARDS, one.cust_no) in known:
+            body = ChangeCard(number=one.cust_no.removeprefix(CARD), is_void=not one.is_enrolled, expires=one.expires)
+            wants.append(Want(system=store, task=GIFT_CARDS, key=one.cust_no, body=body))
+    wanted.want(state.connection, wants, at=state.now)
 
 
 def wait_for_store(state: State, before: Book, book: Book) -> None:

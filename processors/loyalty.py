@@ -44,9 +44,7 @@ def take_readings(batch: Iterable[Seen], state: State) -> None:
         reading = seen.body
         if isinstance(reading, PointsReading):
             state.books.fetch([*(one.cust_no for one in reading.customers), *(row.cust_no for row in reading.rows)])
-            for one in reading.customers:
-                if one.cust_no.startswith(CARD):
-                    gift_cards.want_changes(state, one, reading.version)
+            gift_cards.want_changes(state, reading)
             _look_for_gap(state, reading)
             take_reading(state.books, _of_interest(state, reading))
             _look_for_gone(state, reading)
