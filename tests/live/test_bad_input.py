@@ -20,7 +20,7 @@ from sandbox.counterpoint import tables
 from schemas.outcomes import DeadLetter
 from schemas.topics import CHANGES, DEAD_LETTERS
 from tests.live.waiting import wait_for
-from tests.live.world import World
+from tests.live.world import SEEN_S_MAX, World
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,9 @@ def test_an_order_with_an_unknown_item_is_held_until_the_item_is_there(world: Wo
     item = {"ITEM_NO": "LATE01", "DESCR": "Late Lamp", "PRC_1": 9.99, "stock": {"MAIN": 5}}
     world.remote.post("counterpoint", "items", **item).raise_for_status()
     world.wait_for_document(f"N-{order}")
-    wait_for(lambda: world.review("order", f"north/{order}") is None, within_s=20, what="the review is still open")
+    wait_for(
+        lambda: world.review("order", f"north/{order}") is None, within_s=SEEN_S_MAX, what="the review is still open"
+    )
 
 
 def test_an_order_whose_e_mail_several_customers_have_waits_for_a_person_to_decide(world: World) -> None:
@@ -85,7 +87,7 @@ def test_a_poison_message_becomes_a_dead_letter_and_the_rest_goes_on(
     publisher.publish([Message(topic=topic, key=key.encode(), value=value)])
     publisher.close()
     letters = DEAD_LETTERS.named("")
-    wait_for(lambda: key in read_whole(servers, letters), within_s=30, what="no dead letter")
+    wait_for(lambda: key in read_whole(servers, letters), within_s=SEEN_S_MAX, what="no dead letter")
     letter = msgspec.json.decode(read_whole(servers, letters)[key], type=DeadLetter)
     assert letter.topic == topic
     assert reason in letter.reason

@@ -5,7 +5,7 @@ from sqlalchemy import create_engine, text
 
 from tests.live.world import World
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.live
 
 
 def test_each_process_may_be_killed_hard_in_mid_stream(world: World) -> None:

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from tests.live.waiting import wait_for
-from tests.live.world import World, ours
+from tests.live.world import BACK_S_MAX, World, ours
 
 pytestmark = pytest.mark.live
 
@@ -15,7 +15,7 @@ def test_a_start_after_everything_was_killed_hard_goes_on_where_it_was(world: Wo
     assert len(ours(world.made.folder)) == 8
     for pid in ours(world.made.folder):
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not ours(world.made.folder), within_s=20, what="something lives on")
+    wait_for(lambda: not ours(world.made.folder), within_s=BACK_S_MAX, what="something lives on")
     lines = [{"sku": world.shop.products["north"][1]["sku"], "quantity": 1}]
     order = world.place("north", person="unheard", email="un.heard@example.net", lines=lines)
     world.pipeline.stop()
@@ -27,4 +27,4 @@ def test_a_start_after_everything_was_killed_hard_goes_on_where_it_was(world: Wo
 def test_ctrl_c_stops_every_process(world: World) -> None:
     supervisor = next(pid for pid, line in ours(world.made.folder).items() if " up --config" in line)
     os.killpg(supervisor, signal.SIGINT)  # As a terminal does: the whole group hears it.
-    wait_for(lambda: not ours(world.made.folder), within_s=30, what=lambda: ours(world.made.folder))
+    wait_for(lambda: not ours(world.made.folder), within_s=BACK_S_MAX, what=lambda: ours(world.made.folder))
