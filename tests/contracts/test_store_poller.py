@@ -2,98 +2,23 @@
 
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from counterflow.clock import FakeClock
-from counterflow.errors import Broken, Rejected, Transient
-from counterflow.systems.ports import Reading
+from counterflow.errors import Transient
 from counterflow.systems.registry import READERS
 from counterflow.systems.woocommerce.client import Row, WooClient
-from counterflow.systems.woocommerce.companion import Companion
-from producers.companion_feed import AT_ONCE, PROBE_S
-from producers.store_poller import NEWEST, StorePoller
+from producers.store_poller import StorePoller
 from sandbox.woocommerce import customers, orders, products
 from sandbox.woocommerce.alone import Alone
 from sandbox.woocommerce.store import Store
 from schemas.records import Order, RefundLine
-from tests.contracts.store_fakes import DirectClient, Mailbox, Published, Unsteady, empty_store, plain, settings
-
-BEGIN = datetime(2026, 1, 5, 9)
-POLL_S, SWEEP_S = 5.0, 900.0
-
-
-class Shop:
-    """One store and its poller. The store's clock is ours: a row that is changed gets our time."""
-
-    def __init__(self, seed: int = 1) -> None:
-        self.clock, self.store = FakeClock(), empty_store()
-        self.client = DirectClient(self.store)
-        self.hints, self.published = Mailbox(self.clock), Published()
-        self.dice = random.Random(seed)
-        self.cursor: str | None = None
-        self.position = 0
-        self.restart()
-
-    def restart(self, **changes: Any) -> None:
-        """A new process: only the published cursor is left."""
-        known = settings(poll_s=POLL_S, sweep_s=SWEEP_S, **changes)
-        self.poller = StorePoller("north", self.client, self.hints, known, self.clock)
-
-    def read(self) -> Reading:
-        reading = self.poller.poll(self.cursor, self.position)
-        self.position = reading.position
-        return reading
-
-    def publish(self, reading: Reading) -> None:
-        self.published.take(reading)
-        self.poller.confirm(reading)
-        self.cursor = reading.cursor
-
-    def run(self, seconds: float) -> None:
-        """Read and publish for so long, by the fake clock."""
-        until = self.clock.at + timedelta(seconds=seconds)
-        while self.clock.at < until:
-            try:
-                self.publish(self.read())
-            except Transient:
-                self.clock.sleep(1.0)
-            self.clock.sleep(0.05)  # What the requests take.
-
-    def dated(self, row: Row, at: datetime | None = None) -> Row:
-        text = f"{at or self.clock.now():%Y-%m-%dT%H:%M:%S}"
-        row |= {"date_modified": text, "date_modified_gmt": text}
-        return row
-
-    def product(self, number: int = 0, at: datetime | None = None) -> Row:
-        facts = {"sku": f"SKU{number or len(self.store.tables['products'])}", "manage_stock": True}
-        return self.dated(products.load(self.store, facts | {"stock_quantity": 10}), at)
-
-    def sell(self, row: Row, quantity: int) -> None:
-        products.update(self.store, row["id"], {"stock_quantity": quantity})
-        self.dated(row)
-
-    def customer(self, name: str) -> Row:
-        row = self.dated(customers.load(self.store, {"email": f"{name}@example.com"}))
-        row["date_created_gmt"] = row["date_modified_gmt"]
-        return row
-
-    def order(self, product: Row) -> Row:
-        line = {"product_id": product["id"], "quantity": 1}
-        row = orders.create(self.store, {"status": "processing", "line_items": [line]})
-        self.dated(self.store.tables["products"][product["id"]])
-        return self.dated(row)
-
-    def truth(self) -> dict[tuple[str, str], Row]:
-        return {
-            (table, str(number)): plain(table, row)
-            for table in ("orders", "products", "customers")
-            for number, row in self.store.tables[table].items()
-            if row.get("status") != "trash"
-        }
+from tests.contracts.polled_shop import BEGIN, POLL_S, SWEEP_S, Shop
+from tests.contracts.store_fakes import Mailbox, Published, Unsteady, plain, settings
 
 
 @pytest.fixture
@@ -369,105 +294,6 @@ def test_an_older_customers_change_is_found_by_the_sweep(shop: Shop) -> None:
     customers.update(shop.store, rows[0]["id"], {"email": "other@example.com"})
     shop.run(SWEEP_S + 10)
     assert shop.published.there() == shop.truth()
-
-
-@pytest.fixture
-def crowd(shop: Shop) -> list[Row]:
-    """A hundred and fifty accounts, known already, of a store with the companion plugin."""
-    rows = [shop.customer(f"ana{number}") for number in range(150)]
-    shop.restart(customers={})
-    shop.run(10)
-    shop.client.asked.clear()
-    return rows
-
-
-def asked_of_customers(shop: Shop) -> int:
-    return len([what for what, _ in shop.client.asked if what == "GET companion customers/changes"])
-
-
-def test_the_plugin_tells_of_an_older_customers_change_with_the_next_poll(shop: Shop, crowd: list[Row]) -> None:
-    customers.update(shop.store, crowd[0]["id"], {"email": "other@example.com"})
-    customers.delete(shop.store, crowd[1]["id"])
-    shop.run(POLL_S + 1)
-    assert shop.published.there() == shop.truth()
-    count = shop.published.count
-    shop.run(4 * POLL_S)
-    assert shop.published.count == count
-
-
-def test_what_the_plugin_told_and_was_not_published_is_told_again(shop: Shop, crowd: list[Row]) -> None:
-    customers.update(shop.store, crowd[0]["id"], {"email": "other@example.com"})
-    shop.clock.sleep(POLL_S)
-    lost = shop.read()
-    shop.clock.sleep(POLL_S)
-    again = shop.read()
-    shop.publish(again)
-    shop.clock.sleep(POLL_S)
-    told = [[one.key.decode() for one in reading.reads] for reading in (lost, again, shop.read())]
-    assert told == [[str(crowd[0]["id"])], [str(crowd[0]["id"])], []]
-
-
-def test_a_list_that_begins_anew_is_read_from_its_beginning(shop: Shop, crowd: list[Row]) -> None:
-    for number in range(9):
-        customers.update(shop.store, crowd[number]["id"], {"email": f"other{number}@example.com"})
-    shop.run(POLL_S + 1)
-    shop.store.kept.customers.clear()
-    shop.store.kept.customers_last = 0
-    customers.update(shop.store, crowd[20]["id"], {"email": "another@example.com"})
-    shop.run(2 * POLL_S + 1)
-    assert shop.published.there() == shop.truth()
-
-
-def test_a_long_list_is_read_a_part_with_each_poll(shop: Shop, crowd: list[Row]) -> None:
-    for number, row in enumerate(crowd):
-        customers.update(shop.store, row["id"], {"email": f"other{number}@example.com"})
-    shop.clock.sleep(POLL_S)
-    first = shop.read()
-    shop.publish(first)
-    shop.run(POLL_S + 1)
-    assert (len(first.reads), shop.published.there()) == (AT_ONCE + NEWEST, shop.truth())
-
-
-@pytest.mark.parametrize("error", [Transient("a redirect"), Rejected("counterflow_not_innodb"), Broken("HTTP 401")])
-def test_a_plugin_that_answers_oddly_holds_nothing_up_and_is_left_alone_for_a_while(
-    shop: Shop, error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def odd(_self: object) -> None:
-        asked.append(shop.clock.monotonic())
-        raise error
-
-    monkeypatch.setattr(Companion, "status", odd)
-    shop.restart(customers={})
-    row = shop.product(1)
-    shop.run(2 * PROBE_S + POLL_S)
-    assert ("products", str(row["id"])) in shop.published.last
-    assert len(asked) == 3
-
-
-def test_a_plugin_that_is_off_holds_nothing_up_and_is_asked_again_later(shop: Shop, crowd: list[Row]) -> None:
-    customers.update(shop.store, crowd[0]["id"], {"email": "other@example.com"})
-    shop.store.has_companion = False
-    order = shop.order(shop.product(1))
-    shop.run(4 * POLL_S)
-    assert (("orders", str(order["id"])) in shop.published.last, asked_of_customers(shop)) == (True, 1)
-    shop.store.has_companion = True
-    shop.run(PROBE_S + POLL_S)
-    assert shop.published.there() == shop.truth()
-
-
-def test_a_store_without_the_plugin_is_asked_for_it_as_often_as_it_is_swept(shop: Shop) -> None:
-    shop.store.has_companion = False
-    shop.restart(customers={})
-    shop.run(2 * SWEEP_S)
-    probes = [what for what, _ in shop.client.asked if what == "GET companion status"]
-    assert (len(probes), asked_of_customers(shop)) == (2, 0)
-
-
-def test_where_customers_are_left_alone_the_plugin_is_not_asked(shop: Shop) -> None:
-    shop.run(10)
-    assert not [what for what, _ in shop.client.asked if "companion" in what]
 
 
 def test_looking_again_polls_at_once(shop: Shop) -> None:
