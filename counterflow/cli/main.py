@@ -18,6 +18,8 @@ from counterflow.config import SECRETS_VARIABLE, Config, load
 from counterflow.errors import Trouble
 
 EXIT_BROKEN = 3
+# They live for months, eight on one machine: what the other commands need would be a third of their memory.
+PROCESSES = frozenset({"produce", "process", "consume", "up"})
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keeps Counterpoint and web stores in step.")
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="The shop's file.")]
@@ -29,6 +31,8 @@ SHOP = Path("shop.yaml")
 def main() -> None:
     """Run the command line; our own errors are one clear line, not a trace."""
     try:
+        if not PROCESSES.intersection(sys.argv[1:2]):
+            from counterflow.cli import commands  # noqa: F401  # They add themselves to `app`.
         app()
     except Trouble as error:
         sys.stderr.write(f"counterflow: {error}\n")
@@ -88,24 +92,3 @@ def _known(config: Config, system: str) -> Config:
     if system != "counterpoint" and system not in config.stores:
         raise typer.BadParameter(f"{system!r} is not in the file; it has counterpoint, {', '.join(config.stores)}")
     return config
-
-
-from counterflow.cli import (  # noqa: E402 - they add their commands to `app`
-    doctor,
-    ledger,
-    matches,
-    order,
-    people,
-    points,
-    sandbox_commands,
-    steer,
-)
-
-steer.add_to(app)
-order.add_to(app)
-ledger.add_to(app)
-points.add_to(app)
-people.add_to(app)
-matches.add_to(app)
-sandbox_commands.add_to(app)
-doctor.add_to(app)

@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from typer.main import get_command
 
 from counterflow import metrics
-from counterflow.cli.main import app
+from counterflow.cli.commands import app
 from counterflow.state.tables import metadata
 from schemas import topics
 from schemas.topics import Topic

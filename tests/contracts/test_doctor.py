@@ -14,10 +14,10 @@ from sqlalchemy.dialects.mssql import pyodbc as mssql
 from typer.testing import CliRunner
 
 from counterflow import kafka as brokers
+from counterflow.cli.commands import app
 from counterflow.cli.doctor import doctor, lines
 from counterflow.cli.doctor_counterpoint import touching_nothing
 from counterflow.cli.looks import Check
-from counterflow.cli.main import app
 from counterflow.clock import FakeClock, SystemClock
 from counterflow.config import Config
 from counterflow.state.server import EmbeddedServer

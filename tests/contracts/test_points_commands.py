@@ -10,8 +10,8 @@ import yaml
 from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
+from counterflow.cli.commands import app
 from counterflow.cli.installation import LOYALTY
-from counterflow.cli.main import app
 from counterflow.state.server import EmbeddedServer
 from sandbox.server import Sandbox, Settings
 from tests.contracts.test_doctor import values, visit, wrong

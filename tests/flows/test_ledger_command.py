@@ -9,8 +9,8 @@ import yaml
 from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
+from counterflow.cli.commands import app
 from counterflow.cli.ledger import account_of
-from counterflow.cli.main import app
 from counterflow.state.database import begin
 from processors.shop import Loyalty
 from tests.flows.pipeline import Pipeline
