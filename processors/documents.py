@@ -64,13 +64,13 @@ def _note_return(document: Document, state: State) -> None:
 
 def _enter(state: State, document: Document, position: int, store: str, order_id: str) -> None:
     ours = OurId(f"{store}/{order_id}")
-    releases.order_known(document, ours, state)
+    is_new = releases.order_known(document, ours, state)  # What is written in it has waited for it.
     edits.changed_there(state, ours)
     names = [(store, order_id), (COUNTERPOINT, document.key)]
-    is_new = links.make_all(state.connection, "order", names, ours, "document")
+    is_new |= links.make_all(state.connection, "order", names, ours, "document")
     buyer = customers.id_of(state, document.cust_no)
     decided = links.find(state.connection, "buyer", store, order_id)
-    is_new = is_new or decided != buyer
+    is_new |= decided != buyer
     if decided is None:
         links.make(state.connection, "buyer", store, order_id, buyer, "document")
     elif decided != buyer and links.remote(state.connection, "customer", COUNTERPOINT, decided) is None:

@@ -49,11 +49,12 @@ def is_one(state: State, doc_id: str) -> bool:
     return any(links.find(state.connection, kind, COUNTERPOINT, doc_id) for kind in ("release", "return"))
 
 
-def order_known(document: Document, ours: OurId, state: State) -> None:
-    """Enter an order's ticket number; its releases may have been read before it."""
-    if links.make_all(state.connection, "ticket", [(COUNTERPOINT, document.ticket_no)], ours, "document"):
-        for doc_id, ticket_no in links.told(state.connection, "release", OurId(document.ticket_no)):
-            _look(state, ours, doc_id, ticket_no, 0)
+def order_known(document: Document, ours: OurId, state: State) -> bool:
+    """Enter an order's ticket number, and say whether it is new; its releases may have been read before it."""
+    is_new = links.make_all(state.connection, "ticket", [(COUNTERPOINT, document.ticket_no)], ours, "document")
+    for doc_id, ticket_no in links.told(state.connection, "release", OurId(document.ticket_no)) if is_new else ():
+        _look(state, ours, doc_id, ticket_no, 0)
+    return is_new
 
 
 def left(doc_id: str, version: int, state: State) -> bool:

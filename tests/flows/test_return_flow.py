@@ -11,6 +11,7 @@ from schemas.records import Release, ReleasedLine
 from schemas.requests import DecideReview
 from tests.flows import builders as b
 from tests.flows.pipeline import Pipeline
+from tests.flows.test_order_flow import known
 from tests.flows.test_shipment_flow import with_document
 
 LINE = {"subtotal": "10.00", "total": "10.00", "total_tax": "0.80"}
@@ -176,6 +177,17 @@ def test_a_hold_of_an_order_that_is_cancelled_is_nobodys_question_any_more(place
     placed.take(placed.here("PS_DOC_HDR", b.document("500", "N-1", "C-1", TKT_NO="5001", DOC_TYP="H")))
     placed.take(placed.there("north", "orders", web(status="cancelled")))
     assert list(placed.asked()) == ["order-cancelled:north/1"]
+
+
+def test_a_tracking_number_that_is_known_before_the_documents_row_reaches_it(pipeline: Pipeline) -> None:
+    known(pipeline, b.customer("C-1", "ana@example.com")).master(on=True)
+    numbers = [{"key": "_wc_shipment_tracking_items", "value": {"1": {"tracking_number": "9400"}}}]
+    (place,) = [one for one in pipeline.take(pipeline.there("north", "orders", web())) if one.task == "orders"]
+    pipeline.take(pipeline.there("north", "orders", web(status="completed", meta_data=numbers)))
+    pipeline.take(pipeline.answer(place, "applied", doc_id="500", cust_no="C-1"))
+    went = pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "C-1", TKT_NO="5001")))
+    (note,) = [one.body for one in went if isinstance(one.body, NoteDocument)]
+    assert note == NoteDocument(doc_id="500", says=("9400",))
 
 
 def test_the_stores_tracking_numbers_reach_the_document_once(placed: Pipeline) -> None:
