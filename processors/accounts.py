@@ -233,6 +233,8 @@ class _Known:
 
 
 def _look_up(state: State, found: Sequence[Customer], stores: Iterable[str]) -> _Known:
+    if not found:  # Most who change qualify for none.
+        return _Known(numbers={}, ours={}, remotes={}, taken=set(), welcomed=set(), new=set())
     emails, pos = {one.email for one in found if one.email}, state.shop.pos
     ours = links.find_all(state.connection, "customer", [(pos, one.key) for one in found])
     there = {one: _emails(state, one, "customers", emails) for one in stores}

@@ -94,7 +94,7 @@ def _open_tasks(state: State, due: Sequence[tuple[str, str]]) -> list[tuple[str,
     is_on, settings = steering.switches(state.connection)
     if not is_on:
         return []
-    down = _down(state)
+    down = _down(state, _heard_at(state))
 
     def is_open(task: tuple[str, str]) -> bool:
         setting = settings.get(task, Task())
@@ -107,10 +107,9 @@ def _open_tasks(state: State, due: Sequence[tuple[str, str]]) -> list[tuple[str,
     return found
 
 
-def _down(state: State) -> set[str]:
-    """Give the systems whose consumer does not answer."""
-    heard = max(_heard_at(state), state.now - BEHIND_MAX)
-    return steering.down(state.connection, "consumer", since=heard - SILENCE)
+def _down(state: State, heard: datetime) -> set[str]:
+    """Give the systems whose consumer does not answer, as far as was heard."""
+    return steering.down(state.connection, "consumer", since=max(heard, state.now - BEHIND_MAX) - SILENCE)
 
 
 def _heard_at(state: State) -> datetime:
@@ -148,8 +147,9 @@ def _command(state: State, row: Row[Any], prefix: str) -> Message:
 
 def due(state: State) -> list[tuple[str, str]]:
     """Do what is due by the clock: expired leases, drift, merges, schedules. Gives the tasks whose time it is."""
-    answering = sorted({system for system, _ in state.shop.tasks} - _down(state))
-    expired = wanted.return_expired(state.connection, answering, before=_heard_at(state) - state.shop.lease)
+    heard = _heard_at(state)
+    answering = sorted({system for system, _ in state.shop.tasks} - _down(state, heard))
+    expired = wanted.return_expired(state.connection, answering, before=heard - state.shop.lease)
     if expired:
         _log.warning("no outcome within the lease, sent again", rows=expired)
     found = []

@@ -257,7 +257,7 @@ def decide(state: State, people: Iterable[OurId]) -> None:
 
 def _look_at(state: State, people: Iterable[OurId]) -> None:
     """Enter people's accounts in their books; what does not belong there any more is asked about (loyalty-R10)."""
-    found = sorted(links.remotes_of(state.connection, "customer", people).items()) if people else []
+    found = sorted(links.remotes_of(state.connection, "customer", people).items())
     numbers = {ours: _number(state, known) for ours, known in found}
     if any(numbers.values()):
         state.books.fetch(number for number in numbers.values() if number)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from counterflow.state import links, records, reservations, reviews, steering, wanted
+from counterflow.state.profiles import customers_with_email
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
 from processors import customers, edits, matches, releases
@@ -345,7 +346,7 @@ def _know_account(state: State, store: str, order: Order) -> None:
 
 
 def _facts(state: State, store: str, order: Order) -> Facts:
-    known = records.customers_with_email(state.connection, order.email) if order.email else []
+    known = customers_with_email(state.connection, COUNTERPOINT, "AR_CUST", order.email) if order.email else []
     account = order.account_id
     return Facts(
         decided=links.find(state.connection, "buyer", store, order.key),

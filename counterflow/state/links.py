@@ -45,9 +45,11 @@ def remotes(connection: Connection, entity: str, our_id: OurId) -> list[tuple[st
 
 def remotes_of(connection: Connection, entity: str, ours: Iterable[OurId]) -> dict[OurId, list[tuple[str, str]]]:
     """Give what each of some of ours is known by, as `remotes`; what is known by nothing is not among them."""
-    found: dict[OurId, list[tuple[str, str]]] = {}
+    wanted, found = set(ours), dict[OurId, list[tuple[str, str]]]()
+    if not wanted:
+        return {}
     query = select(link.c.our_id, link.c.system, link.c.remote_id)
-    for row in connection.execute(query.where(link.c.entity == entity, among(link.c.our_id, ours))):
+    for row in connection.execute(query.where(link.c.entity == entity, among(link.c.our_id, wanted))):
         found.setdefault(OurId(row.our_id), []).append((row.system, row.remote_id))
     return {one: sorted(known, key=lambda each: (each[0], len(each[1]), each[1])) for one, known in found.items()}
 

@@ -129,9 +129,11 @@ def customers_with_emails(
     connection: Connection, system: str, entity: str, emails: Iterable[str]
 ) -> dict[str, list[Customer]]:
     """Read a system's customers with some e-mails, from the mirror: by e-mail, in the order of their keys."""
-    found: dict[str, list[Customer]] = {}
+    wanted, found = set(emails), dict[str, list[Customer]]()
+    if not wanted:
+        return found
     query = select(record.c.email, record.c.body).where(
-        record.c.system == system, record.c.entity == entity, among(record.c.email, emails), ~record.c.deleted
+        record.c.system == system, record.c.entity == entity, among(record.c.email, wanted), ~record.c.deleted
     )
     for row in connection.execute(query.order_by(record.c.key)):
         found.setdefault(row.email, []).append(msgspec.json.decode(row.body, type=Customer))

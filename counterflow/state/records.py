@@ -125,14 +125,6 @@ def gone_at(connection: Connection, system: str, entity: str, key: str) -> int |
     return connection.scalar(query)
 
 
-def customers_with_email(connection: Connection, email: str) -> list[Customer]:
-    """Read Counterpoint's customers with an e-mail."""
-    query = select(record.c.body).where(
-        record.c.system == "counterpoint", record.c.entity == "AR_CUST", record.c.email == email, ~record.c.deleted
-    )
-    return [msgspec.json.decode(body, type=Customer) for body in connection.execute(query).scalars()]
-
-
 def items(connection: Connection, numbers: Iterable[str]) -> dict[str, Item]:
     """Read Counterpoint's items."""
     return read(connection, "counterpoint", "IM_ITEM", numbers, Item)
