@@ -29,11 +29,17 @@ class SetStock(_Body, frozen=True, kw_only=True, tag="set_stock"):
 
 
 class CreateCustomer(_Body, frozen=True, kw_only=True, tag="create_customer"):
-    """Have a customer with this e-mail address, flagged e-commerce: found, or else created."""
+    """Have a customer with this e-mail address, flagged e-commerce: found, or else created.
 
-    email: str
+    Who has no e-mail of their own is found by `reference` instead.
+    """
+
+    email: str  # "" for somebody who has none of their own; then there is a reference.
     first_name: str = ""
     last_name: str = ""
+    company: str = ""
+    marketing: bool | None = None  # What they said of mail; None: nothing, so that nobody may be mailed.
+    reference: str = ""  # Of the one order they are created for.
     phone: str = ""
     billing: Address = Address()
 
@@ -62,6 +68,7 @@ class ChangeCustomer(_Body, frozen=True, kw_only=True, tag="change_customer"):
     remote_id: str
     fields: Profile
     decided_on: Profile  # What the target was seen to have when it was decided, in every field that it keeps.
+    home: str = "US"  # The shop's own country: what a phone without a prefix and an address without a country mean.
 
 
 class CreateAccount(_Body, frozen=True, kw_only=True, tag="create_account"):
@@ -70,6 +77,7 @@ class CreateAccount(_Body, frozen=True, kw_only=True, tag="create_account"):
     email: str
     pos_id: str  # The customer's number at the point of sale, written to the account for people to see.
     fields: Profile
+    company: str = ""
 
 
 class DocumentLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
