@@ -185,6 +185,7 @@ class Orders(Part):
     fee_charge_no: Literal["1", "2", "3", "4", "5"] | None = None  # Of fees; without it they go with shipping.
     pay_codes: dict[str, str]  # The store's payment method -> Counterpoint's pay code; "*" for any other.
     same_email: Literal["hold", "suggest"] = "hold"  # Several customers have the order's e-mail.
+    nobodys_email: Literal["ask", "create"] = "ask"  # The order's e-mail is nobody's: ask, or make its own customer.
     currency: str = "USD"  # Of Counterpoint; an order in another one is held.
     gift_cards: list[str] = []  # SKUs of gift cards that the store sells: staff sell them on a ticket (order-E.11).
     complete_released: bool = True  # An order of which everything was released is completed, which mails the shopper.
@@ -212,9 +213,19 @@ class Customers(Part):
     adopt: Literal["by_hand", "after_purchase", "at_once"] = "after_purchase"  # Of those whom the store alone has.
     matches: Literal["create", "hold"] = "create"  # Somebody who may be known already: list him, or wait.
     away_days: int | None = Field(1095, gt=0)  # Who was not seen for longer is not mailed; null: everybody is.
-    walk_ins: list[str] = ["CASH"]  # Numbers that many people buy under.
+    other_names: Literal["ask", "link"] = "ask"  # At a first link of two whose names are clearly other people's.
+    login_email: Literal["leave", "follow"] = "leave"  # Whether an account's login follows Counterpoint's e-mail.
     per_hour: int = Field(60, gt=0)  # The store mails whom it creates: so many an hour, and so many a day.
     per_day: int = Field(500, gt=0)
+
+
+class Nobody(Part):
+    """Who is nobody in particular: never matched, linked or written to (req-C5)."""
+
+    walk_ins: list[str] = ["CASH"]  # Numbers that many people buy under.
+    templates: list[str] = []  # Numbers that new customers are copied from.
+    emails: list[str] = []  # Addresses that only fill a field, beside the usual ones; "@example.com" for a domain.
+    own_emails: list[str] = []  # The shop's own addresses, or domains.
 
 
 class Loyalty(Part):
@@ -283,6 +294,7 @@ class Config(BaseSettings):
     process: Process = Process()
     counterpoint: Counterpoint
     stores: dict[StoreName, Store] = Field(min_length=1)
+    nobody: Nobody = Nobody()
     log_format: Literal["console", "json"] = "console"
     lease_s: float = Field(60.0, gt=0)  # A command without an outcome for so long is sent again.
     merge_wait_s: float = Field(120.0, gt=0)  # How long the traces of a merge in Counterpoint may take to show.
@@ -355,11 +367,15 @@ def _values(path: Path) -> dict[str, Any]:
     return values
 
 
+MOVED = {"customers.walk_ins": "write it under nobody.walk_ins, at the top of the file"}  # What a key was before.
+
+
 def _problems(error: ValidationError) -> list[str]:
     """Say each problem in one line, without the values: one of them may be a secret."""
     found = []
     for one in error.errors(include_input=False, include_url=False):
         where = ".".join(str(part) for part in one["loc"]) or "file"
         what = "unknown key, is it misspelt?" if one["type"] == "extra_forbidden" else one["msg"]
+        what = next((mend for key, mend in MOVED.items() if where.endswith(f".{key}")), what)
         found.append(f"{where}: {what}")
     return found

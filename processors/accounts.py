@@ -13,8 +13,11 @@ import msgspec
 from sqlalchemy import Row
 
 from counterflow.state import links, profiles, records, reviews, steering, wanted
+from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
 from processors import customers, loyalty, matches
+from processors.rules.identity import Claim, Facts, Found, Unclear, match_account, may_link
+from processors.rules.names import Name, are_clearly_others
 from processors.rules.qualification import last_seen, reasons_against
 from processors.shop import Customers, State
 from schemas.commands import CreateAccount, CreateCustomer
@@ -24,8 +27,7 @@ from schemas.profiles import as_profile, is_empty, of_customer
 from schemas.records import Address, Customer
 from schemas.requests import AdoptAccount, PartAccount
 
-APART = "apart"  # A person's decision: nobody's whom we know by e-mail.
-ACCOUNT, CUSTOMERS = customers.ACCOUNT, customers.CUSTOMERS
+ACCOUNT, APART, CUSTOMERS = customers.ACCOUNT, customers.APART, customers.CUSTOMERS
 TELL = "tell"  # The timer of a walk through all customers of a system.
 TELL_AT_ONCE = 200
 
@@ -78,7 +80,7 @@ def look_whose(state: State, store: str, accounts: Iterable[Customer]) -> None:
     An account without a link is linked by its e-mail where that is clear.
     """
     found = list(accounts)
-    left = [one for one in _unlinked(state, store, found) if one.email is not None]
+    left = [one for one in _unlinked(state, store, found) if state.shop.email_of(one) is not None]
     if not left or not may_tell(state):
         return
     names = [(f"email:{one.email}", f"account:{store}/{one.key}") for one in left]
@@ -95,6 +97,25 @@ def look_whose(state: State, store: str, accounts: Iterable[Customer]) -> None:
             state.people.add(ours)
 
 
+def take_earlier(readings: Iterable[Seen], state: State) -> None:
+    """Link accounts by e-mails that they showed before, within one batch: a change of it in between hides nobody.
+
+    Only where it is clear whose they are; what they show now is looked at afterwards.
+    """
+    if not may_tell(state):
+        return
+    pos = state.shop.pos
+    found = [one for one in readings if one.system in state.shop.customers and one.email is not None]
+    for seen in found:
+        if not isinstance(seen.body, Customer) or not _unlinked(state, seen.system, [seen.body]):
+            continue
+        key = f"{seen.system}/{seen.key}"
+        known = profiles.customers_with_email(state.connection, pos, state.shop.entity(pos), seen.email or "")
+        is_clear = len(known) == 1 and not customers.are_others(state, seen.system, seen.body, known[0])
+        if is_clear and reviews.decision(state.connection, ACCOUNT, key) != APART:
+            state.people.add(_link(state, seen.system, seen.key, known[0].key, "e-mail"))
+
+
 def _unlinked(state: State, store: str, accounts: Sequence[Customer]) -> list[Customer]:
     """Give the accounts that have no link; the owners of the others are looked at."""
     linked = links.find_all(state.connection, "customer", [(store, one.key) for one in accounts])
@@ -109,9 +130,15 @@ def _tell_by(
     key = f"{store}/{account.key}"
     if key in decided:
         return _link(state, store, account.key, decided[key], "person")
-    if len(known) > 1:
-        _ask(state, key, known)
-        return None
+    asks = state.shop.asks_about_names(store)
+    claim = Claim(email=account.email, name=Name.of(account), known=customers.known_of(known))
+    match match_account(Facts(account=claim, asks_about_names=asks)):
+        case Unclear():
+            _ask(state, key, known)
+            return None
+        case Found(key=by) if not may_link(by):
+            customers.ask_about_names(state, store, account, known[0])
+            return None
     state.settle(ACCOUNT, key)
     if not known:
         _adopt(state, store, account)
@@ -157,9 +184,11 @@ def _adopt(state: State, store: str, customer: Customer) -> None:
 
 def adopt(state: State, store: str, customer: Customer) -> None:
     """Want a customer at the point of sale for an account, under the e-mail as an order would."""
-    if customer.email is None or _at_pos(state, customer.email):
+    if customer.email is None or state.shop.email_of(customer) is None or _at_pos(state, customer.email):
         return
     ours = links.find(state.connection, "customer", links.UNDER_WAY, customer.email)
+    if ours is not None and _is_another(state, store, customer, customers.being_created_as(state, customer.email)):
+        return  # Once that customer is there, it is asked whose the account is.
     if ours is None:
         ours = customers.new_id(f"account/{store}/{customer.key}")
         links.make(state.connection, "customer", links.UNDER_WAY, customer.email, ours, "created")
@@ -170,11 +199,16 @@ def adopt(state: State, store: str, customer: Customer) -> None:
         last_name=customer.last_name,
         phone=customer.phone,
         billing=customer.billing or Address(),
+        marketing=customer.marketing,
     )
     if not matches.may_create(state, state.shop.pos, store, customer, state.shop.customers[store].matches):
         return
     want = Want(system=state.shop.pos, task=CUSTOMERS, key=f"email:{customer.email}", body=body)
     wanted.want(state.connection, [want], at=state.now)
+
+
+def _is_another(state: State, store: str, account: Customer, created_as: Name) -> bool:
+    return state.shop.asks_about_names(store) and are_clearly_others(Name.of(account), created_as)
 
 
 def gone(state: State, store: str, key: str) -> None:
@@ -217,7 +251,10 @@ def decide(state: State) -> None:
 
 def _may_qualify(state: State, policies: Iterable[Customers], customer: Customer) -> bool:
     """Say whether nothing in a customer's own record speaks against an account, by one policy at least."""
-    return any(not reasons_against(customer, sharers=(), now=state.now, terms=one.terms) for one in policies)
+    nobody = state.shop.nobody
+    return any(
+        not reasons_against(customer, sharers=(), now=state.now, terms=one.terms, nobody=nobody) for one in policies
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +267,12 @@ class _Known:
     taken: set[tuple[str, str]]  # (store, e-mail) of accounts.
     welcomed: set[tuple[str, str]]  # (store, e-mail or our id).
     new: set[str]  # Of whom a person said that they are nobody's whom we know.
+    nobodys: Mapping[str, set[str]]  # By number, the fields in which the record shows nobody's word.
 
 
 def _look_up(state: State, found: Sequence[Customer], stores: Iterable[str]) -> _Known:
     if not found:  # Most who change qualify for none.
-        return _Known(numbers={}, ours={}, remotes={}, taken=set(), welcomed=set(), new=set())
+        return _Known(numbers={}, ours={}, remotes={}, taken=set(), welcomed=set(), new=set(), nobodys={})
     emails, pos = {one.email for one in found if one.email}, state.shop.pos
     ours = links.find_all(state.connection, "customer", [(pos, one.key) for one in found])
     there = {one: _emails(state, one, "customers", emails) for one in stores}
@@ -245,6 +283,7 @@ def _look_up(state: State, found: Sequence[Customer], stores: Iterable[str]) -> 
         taken={(store, email) for store, numbers in there.items() for email in numbers},
         welcomed=profiles.welcomed(state.connection, emails, ours.values()),
         new=matches.said_new(state, [f"{pos}/{one.key}" for one in found]),
+        nobodys=profiles.nobodys(state.connection, pos, [one.key for one in found]),
     )
 
 
@@ -262,7 +301,8 @@ def _decide(
             wanted.withdraw(state.connection, row, "he does not qualify any more, or has an account")
         return []
     shown = of_customer(customer, set(policy.fields) & state.shop.abilities[store].fields - {"email"})
-    values = {name: value for name, value in shown.items() if not is_empty(value)}
+    left_out = known.nobodys.get(customer.key, set())
+    values = {name: value for name, value in shown.items() if not is_empty(value) and name not in left_out}
     body = CreateAccount(email=customer.email or "", pos_id=customer.key, fields=as_profile(values))
     seen_at = last_seen(customer)
     priority = int(seen_at.timestamp()) if seen_at else 0  # The most recent first (req-C2).
@@ -273,7 +313,8 @@ def _decide(
 
 def _is_to_have(state: State, store: str, policy: Customers, customer: Customer, known: _Known) -> bool:
     """Say whether a customer is to have an account that he has not."""
-    if reasons_against(customer, sharers=_sharers(customer, known.numbers), now=state.now, terms=policy.terms):
+    sharers = _sharers(customer, known.numbers)
+    if reasons_against(customer, sharers=sharers, now=state.now, terms=policy.terms, nobody=state.shop.nobody):
         return False
     ours, email = known.ours.get((state.shop.pos, customer.key)), customer.email or ""
     if ours is not None and any(system == store for system, _ in known.remotes.get(ours, ())):
@@ -292,7 +333,7 @@ def reasons(
     pos, terms = state.shop.pos, policy.terms
     numbers = _emails(state, pos, state.shop.entity(pos), {one.email for one in customers.values() if one.email})
     return {
-        key: reasons_against(one, sharers=_sharers(one, numbers), now=state.now, terms=terms)
+        key: reasons_against(one, sharers=_sharers(one, numbers), now=state.now, terms=terms, nobody=state.shop.nobody)
         for key, one in sorted(customers.items())
     }
 
@@ -308,12 +349,25 @@ def take_answer(outcome: Outcome, state: State) -> None:
     if account_id is None:
         return
     ours = customers.id_of(state, cust_no)
+    if outcome.result == "already" and _is_asked_about(state, outcome, cust_no):
+        return
     links.make(state.connection, "customer", outcome.system, account_id, ours, "created")
     there = links.find(state.connection, "customer", outcome.system, account_id)
     if there != ours:
         message = f"the account found for customer {cust_no} is another customer's"
         state.ask(ACCOUNT, f"{outcome.system}/{account_id}", message, {"pos_id": cust_no})
     state.people.add(ours)
+
+
+def _is_asked_about(state: State, outcome: Outcome, cust_no: str) -> bool:
+    """Ask about an account that was there already and is clearly another's, where it is not theirs yet."""
+    account, pos = outcome.record, state.shop.pos
+    found = records.read(state.connection, pos, state.shop.entity(pos), [cust_no], Customer).get(cust_no)
+    if account is None or found is None or not customers.are_others(state, outcome.system, account, found):
+        return False
+    if links.find(state.connection, "customer", outcome.system, account.key) is None:
+        customers.ask_about_names(state, outcome.system, account, found)
+    return True
 
 
 def welcome_rows(state: State, released: list[tuple[str, str, bytes | str]]) -> list[dict[str, object]]:

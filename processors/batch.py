@@ -175,6 +175,7 @@ class Batches:
         customers.take(_of(current, self._shop.pos, self._shop.entity(self._shop.pos)), state)
         matches.take(current, state)
         profiles.take_last(mirror.last_before_gone(records, current), state)
+        accounts.take_earlier(mirror.earlier([one for one in records if one.entity == "customers"], current), state)
         profiles.take(current, state)
         outcomes.take_outcomes([word for word in words if isinstance(word, Outcome)], state)
         outcomes.take_heartbeats([word for word in words if isinstance(word, Heartbeat)], state)
@@ -187,6 +188,7 @@ class Batches:
         read = _of(changes, COUNTERPOINT, "PS_DOC_HDR")
         documents.take(mirror.first_and_last(read, _of(current, COUNTERPOINT, "PS_DOC_HDR")), state)
         stores = [seen for seen in current if seen.system != COUNTERPOINT]
+        orders.take_accounts([seen for seen in stores if seen.entity == "customers"], state)
         orders.take([seen for seen in stores if seen.entity == "orders"], state)
         stock.take_products([seen for seen in stores if seen.entity == "products"], state)
         loyalty.take_readings(_of(changes, COUNTERPOINT, POINTS), state)
@@ -215,7 +217,7 @@ class Batches:
         system, entity = self._entities[one.topic]
         change = msgspec.json.decode(one.value, type=Change)
         raw = change.row
-        body = None if raw is None else self._readers[system](entity, raw)
+        body = self._shop.marked(system, None if raw is None else self._readers[system](entity, raw))
         return Seen(
             system=system,
             entity=entity,
@@ -226,6 +228,7 @@ class Batches:
             version=change.source.position or steering.version_of(self._epochs.get(one.topic, 1), one.offset),
             position=change.source.position,
             at=one.at,
+            email=self._shop.email_of(body),
         )
 
 

@@ -6,25 +6,34 @@ And what other flows need of identity: our id of a customer there, and making a 
 import uuid
 from collections.abc import Iterable
 
-from counterflow.state import links, reviews, wanted
+import msgspec
+
+from counterflow.state import links, records, reviews, wanted
 from counterflow.state.profiles import customers_with_email
 from counterflow.state.records import Seen
+from processors.rules.identity import Known
+from processors.rules.names import Name, are_clearly_others
 from processors.shop import State
-from schemas.names import OurId
+from schemas.commands import CreateCustomer
+from schemas.names import CustNo, OurId
+from schemas.profiles import is_empty, postal
 from schemas.records import Customer
 
 CUSTOMERS = "customers"
 ACCOUNT = "account"  # The review: whose is this account?
+APART = "apart"  # A person's decision about it: nobody's whom we know by e-mail.
 SPACE = uuid.UUID("5f0c6c2e-5a0e-4b1c-9d43-6e1f2b7a9c10")
 
 
 def take(batch: Iterable[Seen], state: State) -> None:
     """Let everything that waits for a customer of this e-mail go on, once the point of sale has exactly one."""
-    emails = [seen.body.email for seen in batch if isinstance(seen.body, Customer) and seen.body.email]
+    batch = list(batch)
+    emails = [seen.email for seen in batch if seen.email]
     settle(state, emails)
-    for _, key in reviews.waiting_for(state.connection, [f"email:{email}" for email in emails]):
-        store, _, order_id = key.partition("/")
-        state.orders.add((store, order_id))
+    back = [f"gone:{seen.key}" for seen in batch if seen.body is not None]
+    state.orders |= {_order(row.key) for row in wanted.blocked_by_any(state.connection, back)}
+    waiting = reviews.waiting_for(state.connection, [f"email:{email}" for email in emails])
+    state.orders |= {_order(key) for _, key in waiting}
 
 
 def settle(state: State, emails: Iterable[str]) -> None:
@@ -42,13 +51,81 @@ def _settle(state: State, email: str) -> None:
     pos = state.shop.pos
     known = customers_with_email(state.connection, pos, state.shop.entity(pos), email)
     if len(known) == 1:
+        _part_from_others(state, ours, known[0])
         know(state, ours, known[0].key, "e-mail")
         # From now on the mirror finds him. Should the e-mail change there, it is nobody's again, not his.
         links.drop(state.connection, "customer", links.UNDER_WAY, email)
-        state.newcomers.add(known[0].key)
+        state.newcomers[known[0].key] = _given(state, email)
         creation = (pos, CUSTOMERS, f"email:{email}")
         wanted.mark_done(state.connection, [creation], at=state.now, note="the customer is there")
         state.settle("refused", "/".join(creation))
+
+
+def _part_from_others(state: State, ours: OurId, found: Customer) -> None:
+    """Take away the accounts of a customer being created, where the one who was found has clearly another's name.
+
+    A clerk may have made them at the same moment, or a guest have typed the e-mail: a person says whose the account is.
+    """
+    for store, key in links.remotes(state.connection, "customer", ours):
+        if store in {state.shop.pos, links.UNDER_WAY}:
+            continue
+        account = records.read(state.connection, store, "customers", [key], Customer).get(key)
+        if account is not None and are_others(state, store, account, found):
+            links.drop(state.connection, "customer", store, key)
+            ask_about_names(state, store, account, found)
+
+
+def known_of(found: Iterable[Customer]) -> list[Known]:
+    """Return the customers who have one e-mail, as the rule of identity wants them."""
+    return [
+        Known(cust_no=CustNo(one.key), email=one.email or "", is_ecommerce=one.is_ecommerce, name=Name.of(one))
+        for one in found
+    ]
+
+
+def are_others(state: State, store: str, account: Customer, found: Customer) -> bool:
+    """Return whether an account and the customer with its e-mail are to be asked about before a first link."""
+    return state.shop.asks_about_names(store) and are_clearly_others(Name.of(account), Name.of(found))
+
+
+def ask_about_names(state: State, store: str, account: Customer, found: Customer) -> None:
+    """Ask whether an account is the customer's who has its e-mail: nothing of theirs moves before."""
+    names = {f"{store}/{account.key}": Name.of(account).text(), found.key: Name.of(found).text()}
+    message = f"customer {found.key} has the account's e-mail, and clearly another name: is it theirs?"
+    facts = {"candidates": [found.key], "suggestion": found.key, "names": names}
+    state.ask(ACCOUNT, f"{store}/{account.key}", message, facts)
+
+
+def being_created_as(state: State, email: str) -> Name:
+    """Return the name by which a customer with an e-mail is being created; no name where nobody is."""
+    body = _creation(state, email)
+    return Name() if body is None else Name.created(body)
+
+
+def _creation(state: State, email: str) -> CreateCustomer | None:
+    row = (state.shop.pos, CUSTOMERS, f"email:{email}")
+    standing = wanted.rows(state.connection, [row]).get(row)
+    return None if standing is None else msgspec.json.decode(standing.body, type=CreateCustomer)
+
+
+def _given(state: State, email: str) -> frozenset[str]:
+    """Return the fields of a profile that a creation had something for: what else shows then is nobody's word."""
+    body = _creation(state, email)
+    if body is None:
+        return frozenset({"first_name", "last_name", "phone", "billing"})
+    has = {
+        "first_name": bool(body.first_name),
+        "last_name": bool(body.last_name),
+        "phone": bool(body.phone or body.billing.phone),
+        "billing": not is_empty(postal(body.billing) or ""),
+        "marketing": body.marketing is not None,
+    }
+    return frozenset(name for name, is_given in has.items() if is_given)
+
+
+def _order(key: str) -> tuple[str, str]:
+    store, _, order_id = key.partition("/")
+    return store, order_id
 
 
 def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:
@@ -59,9 +136,7 @@ def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:
         links.unite(state.connection, ours, there)
     else:
         links.make(state.connection, "customer", pos, cust_no, ours, how)
-    for row in wanted.blocked_by(state.connection, f"customer:{ours}"):
-        store, _, order_id = row.key.partition("/")
-        state.orders.add((store, order_id))
+    state.orders |= {_order(row.key) for row in wanted.blocked_by(state.connection, f"customer:{ours}")}
     return there or ours
 
 

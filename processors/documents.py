@@ -15,7 +15,7 @@ from processors.shop import State
 from schemas.commands import FindDocument
 from schemas.names import COUNTERPOINT, OurId
 from schemas.outcomes import Outcome
-from schemas.records import Document, Order
+from schemas.records import Document
 
 ORDER_TYPE, TICKET_TYPE = "O", "T"
 DOCUMENTS, HOLD_TYPE = releases.DOCUMENTS, releases.HOLD_TYPE
@@ -75,20 +75,12 @@ def _enter(state: State, document: Document, position: int, store: str, order_id
         links.make(state.connection, "buyer", store, order_id, buyer, "document")
     elif decided != buyer and links.remote(state.connection, "customer", COUNTERPOINT, decided) is None:
         customers.know(state, decided, document.cust_no, "document")
-    _link_account(state, store, order_id, buyer)
     if state.shop.orders_commit_stock:
         state.items |= set(
             reservations.document_seen(state.connection, store, order_id, position, document.stock_location)
         )
     if is_new:
         state.orders.add((store, order_id))  # Decided again, it is found done.
-
-
-def _link_account(state: State, store: str, order_id: str, buyer: OurId) -> None:
-    """Link the account that placed the order, should that be unknown still: in a replay the order may come later."""
-    order = records.read(state.connection, store, "orders", [order_id], Order).get(order_id)
-    if order is not None and order.account_id is not None:
-        customers.know_account(state, store, order.account_id, buyer, "document")
 
 
 def _left(state: State, doc_id: str, position: int) -> None:

@@ -16,7 +16,7 @@ from counterflow.kafka import Message, cloud_event
 from counterflow.metrics import MASTER, RELEASED, REVIEWS, SYNC_LAG, WANTED
 from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.steering import Task
-from processors import accounts, gift_cards, loyalty, merges, releases, stock
+from processors import accounts, buyers, gift_cards, loyalty, merges, orders, releases, stock
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import CONTINUOUS, next_run
 from processors.shop import State
@@ -34,6 +34,7 @@ _log = log.get("gate")
 # What each timer of one thing does: it is given its key and its body.
 _TIMERS: dict[str, Callable[[State, str, str], None]] = {
     accounts.TELL: accounts.tell_some,
+    buyers.UNREAD: orders.ask_about_account,
     merges.MERGE: merges.judge,
     releases.TIMER: lambda state, key, _: releases.look_again(state, key),
     loyalty.HELD: lambda state, key, _: loyalty.look_again(state, key),

@@ -92,6 +92,8 @@ def _of_interest(state: State, reading: PointsReading) -> PointsReading:
 
 
 def _is_kept_here(state: State, cust_no: str) -> bool:
+    if cust_no in state.shop.nobody.numbers:
+        return False  # Nobody's points: many people buy under that number.
     return bool(state.shop.cards_at if cust_no.startswith(CARD) else state.shop.loyalty)
 
 

@@ -40,13 +40,22 @@ def take(batch: Iterable[Seen], state: State) -> None:
     by_system: dict[str, dict[str, set[str]]] = {}
     for seen in batch:
         if state.shop.keeps(seen.system, seen.entity):
-            values = _keys(seen.body) if isinstance(seen.body, Customer) else set()
+            values = _keys(_as_somebody(state, seen.body)) if isinstance(seen.body, Customer) else set()
             by_system.setdefault(seen.system, {})[seen.key] = values
     for system, keys in sorted(by_system.items()):
         matches.keep_keys(state.connection, system, keys)
 
 
-def _keys(customer: Customer) -> set[str]:
+def _as_somebody(state: State, customer: Customer) -> Customer | None:
+    """Return a customer as they are compared: without an e-mail that is nobody's. None for nobody in particular."""
+    if customer.is_nobody:
+        return None
+    return msgspec.structs.replace(customer, email=state.shop.email_of(customer))
+
+
+def _keys(customer: Customer | None) -> set[str]:
+    if customer is None:
+        return set()
     person = person_of(customer)
     return set(keys_of(person)) | {f"{matches.VALUE}{one}" for one in matching.values_of(Plain.of(person))}
 
@@ -58,7 +67,8 @@ def suspects(state: State, system: str, person: Person, *, least: float) -> list
         return []
     common, scale = _common(state, system, person), scale_of(state)
     bodies = records.read(state.connection, system, state.shop.entity(system), found, Customer)
-    likely = [(body, matching.compare(person, person_of(body), _model(), common, scale)) for body in bodies.values()]
+    known = [one for one in (_as_somebody(state, body) for body in bodies.values()) if one is not None]
+    likely = [(body, matching.compare(person, person_of(body), _model(), common, scale)) for body in known]
     likely = [(body, one) for body, one in likely if one.share >= least and body.key != person.key]
     return sorted(likely, key=lambda one: (-one[1].share, one[0].key))[:SHOWN_MAX]
 
@@ -171,7 +181,7 @@ def take_decision(state: State, one: str, other: str, decision: str, by: str) ->
     pair = {name.partition("/")[0]: name.partition("/")[2] for name in (one, other)}
     pos_key = pair.pop(state.shop.pos, None)
     for store, key in pair.items():
-        if pos_key is None or store not in state.shop.customers:
+        if pos_key is None or store not in state.shop.customers or pos_key in state.shop.nobody.numbers:
             continue
         if decision == SAME:
             ours = customers.id_of(state, CustNo(pos_key))

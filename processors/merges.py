@@ -4,15 +4,19 @@ The traces of a merge come one by one, in any order and from several partitions.
 is judged by what was seen until then.
 """
 
+from dataclasses import replace
+
 from counterflow.state import links, profiles, records, reviews, steering, wanted
-from processors import customers, loyalty
+from processors import customers, loyalty, matches
 from processors.rules import merges as rules
+from processors.rules.blocking import person_of
 from processors.rules.merges import Suspect
 from processors.shop import State
 from schemas.names import COUNTERPOINT, OurId
 from schemas.records import Customer, Document
 
 MERGE = "merge"  # The timer, and the review.
+ALIKE_MIN = 0.9  # From here on somebody may be a customer who is gone, under another number.
 AGAIN, TIMES = "again", 10  # Of the timer: what a person is asked about is judged so often, by what shows late.
 
 
@@ -41,11 +45,14 @@ def judge(state: State, key: str, which: str = "") -> None:
         body = records.read(state.connection, pos, state.shop.entity(pos), [holder], Customer).get(holder)
         if body is not None:
             suspects[holder] = Suspect(customer=body, has_his_documents=True)
+    _add_those_alike(state, kept.body, suspects)
+    suspects = {number: one for number, one in suspects.items() if not one.customer.is_nobody}
     verdict = rules.survivor(kept.body, list(suspects.values()))
     if verdict.survivor is not None:
         follow(state, key, verdict.survivor)
     elif _matters(state, ours):
-        message = f"customer {key} is gone from the point of sale: whose are his accounts and orders now?"
+        why = f" ({verdict.why})" if verdict.why else ""
+        message = f"customer {key} is gone from the point of sale{why}: whose are their accounts and orders now?"
         state.ask(MERGE, key, message, {"candidates": list(verdict.candidates)})
         if state.now < kept.gone_at + TIMES * state.shop.merge_wait:
             steering.set_timer(state.connection, MERGE, key, state.now + state.shop.merge_wait, AGAIN)
@@ -59,6 +66,13 @@ def _suspect(state: State, kept: profiles.Kept, gone: str, *, has_documents: boo
         unexplained=loyalty.unexplained(state, kept.key, gone),
         lost_flag=kept.unflagged_at is not None,
     )
+
+
+def _add_those_alike(state: State, gone: Customer, suspects: dict[str, Suspect]) -> None:
+    """Add whoever may be the customer under another number: a renumbering is a deletion and a new customer."""
+    for other, _ in matches.suspects(state, state.shop.pos, person_of(gone), least=ALIKE_MIN):
+        before = suspects.get(other.key, Suspect(customer=other))
+        suspects[other.key] = replace(before, is_alike=True)
 
 
 def _document_holders(state: State, ours: OurId) -> set[str]:
@@ -78,6 +92,23 @@ def _matters(state: State, ours: OurId) -> bool:
     numbers = [key for system, key in links.remotes(state.connection, "customer", ours) if system == state.shop.pos]
     has_points = any(loyalty.has_points(state, number) for number in numbers)
     return has_accounts or has_points or bool(links.orders_of(state.connection, ours))
+
+
+def let_go(state: State, key: str) -> None:
+    """Let nothing hang on a customer any more of whom a person said that they were deleted.
+
+    Their accounts are known anew, by their own e-mails; their orders wait no more.
+    """
+    pos = state.shop.pos
+    ours = links.find(state.connection, "customer", pos, key)
+    if ours is None or records.gone_at(state.connection, pos, state.shop.entity(pos), key) is None:
+        return
+    for system, remote_id in links.remotes(state.connection, "customer", ours):
+        links.drop(state.connection, "customer", system, remote_id)
+    for row in wanted.blocked_by(state.connection, f"gone:{key}"):
+        store, _, order_id = row.key.partition("/")
+        links.drop(state.connection, "buyer", store, order_id)
+        state.orders.add((store, order_id))
 
 
 def follow(state: State, key: str, survivor: str) -> None:

@@ -35,6 +35,13 @@ def last_before_gone(batch: Iterable[Seen], current: Iterable[Seen]) -> Sequence
     return list(last.values())
 
 
+def earlier(batch: Iterable[Seen], current: Iterable[Seen]) -> Sequence[Seen]:
+    """Give the readings of a batch, in their order, that a newer one of the same record in it has overtaken."""
+    newest = {(seen.system, seen.entity, seen.key): seen.version for seen in current}
+    found = [seen for seen in batch if seen.version < newest.get((seen.system, seen.entity, seen.key), 0)]
+    return sorted(found, key=lambda seen: (seen.system, seen.entity, seen.key, seen.version))
+
+
 def first_and_last(batch: Iterable[Seen], current: Iterable[Seen]) -> Sequence[Seen]:
     """Give the first reading in a batch that shows each record, before the newest one of it.
 

@@ -8,17 +8,15 @@ from typing import Any
 import msgspec
 
 from counterflow.state import links, records, reservations, reviews, steering, wanted
-from counterflow.state.profiles import customers_with_email
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
-from processors import customers, edits, matches, releases
+from processors import buyers, customers, edits, matches, releases
 from processors.rules import documents, refunds
 from processors.rules.blocking import person_of
 from processors.rules.documents import Hold, Site
-from processors.rules.identity import Facts, Found, Known, Match, New, Same, Unclear, match_buyer
 from processors.shop import State
 from schemas.commands import CreateCustomer, PlaceDocument
-from schemas.names import COUNTERPOINT, CustNo, OurId
+from schemas.names import COUNTERPOINT, OurId
 from schemas.records import Customer, Order
 
 ORDERS, CUSTOMERS = "orders", customers.CUSTOMERS
@@ -52,7 +50,7 @@ def _decide(state: State, store: str, order_id: str) -> None:
     elif not _is_from_before(state, store, order.placed_at):
         links.lock(state.connection, [f"email:{order.email}", f"account:{store}/{order.account_id}"])
         if documents.is_over(order) and not _came_back(state, order, row):  # Else each refund is looked at for itself.
-            _know_account(state, store, order)
+            buyers.know_account(state, site, order)  # Nobody is created for it.
             _give_up(state, row, f"the order is {order.status} in the store")
             return
         state.settle("order-cancelled", row[2])
@@ -210,6 +208,8 @@ def _want(state: State, site: Site, order: Order, row: Row, standing: Any) -> No
     """Want the order's document, unless it is on its way or there already."""
     is_out = standing is not None and standing.state in {"sent", "done", "held", "rejected"}
     if standing is not None and is_out and not _lost_its_customer(state, standing, order, row):
+        if buyers.know_account(state, site, order) and standing.blocked_by:
+            wanted.unblock(state.connection, row)
         return edits.watch(state, site, order, standing.body)
     if _was_dropped(standing):
         return None
@@ -221,30 +221,52 @@ def _want(state: State, site: Site, order: Order, row: Row, standing: Any) -> No
         state.ask("order", row[2], composed.why, {}, waits_for=composed.waits_for)
         return None
     state.settle("order", row[2])
-    buyer = _buyer(state, site, order, row)
+    return _for_buyer(state, site, order, row, composed)
+
+
+def _for_buyer(state: State, site: Site, order: Order, row: Row, composed: PlaceDocument) -> None:
+    """Want a document for whose order it is; it waits while that is not known."""
+    known = buyers.look_up(state, site, order)
+    account = f"account:{site.store_id}/{order.account_id}" if known.awaits_account else None
+    if account is not None and known.facts.decided is None:
+        return _block(state, row, composed, account)
+    buyer = buyers.decide(state, site, order, known)
     if buyer is None:
         return None
     cust_no = links.remote(state.connection, "customer", COUNTERPOINT, buyer)
     if cust_no is None:
-        blocked = Want(system=row[0], task=row[1], key=row[2], body=composed, blocked_by=f"customer:{buyer}")
-        wanted.want(state.connection, [blocked], at=state.now)
-        return _want_customer(state, order, buyer, row)
+        _block(state, row, composed, f"customer:{buyer}")
+        return _want_customer(state, order, buyer, row, known.account)
+    document = msgspec.structs.replace(composed, cust_no=cust_no)
+    if records.gone_at(state.connection, COUNTERPOINT, "AR_CUST", cust_no) is not None:
+        return _block(state, row, document, f"gone:{cust_no}")  # Merged, renumbered, deleted: that is found out first.
     state.settle("order-customer", row[2])
     state.creatable.add(cust_no)
-    document = msgspec.structs.replace(composed, cust_no=cust_no)
-    wanted.want(state.connection, [Want(system=row[0], task=row[1], key=row[2], body=document)], at=state.now)
-    if links.find(state.connection, "order", site.store_id, order.key) is not None:
+    is_there = links.find(state.connection, "order", site.store_id, order.key) is not None
+    want = Want(system=row[0], task=row[1], key=row[2], body=document, blocked_by=account if is_there else None)
+    wanted.want(state.connection, [want], at=state.now)
+    if is_there:
         wanted.mark_done(state.connection, [row], at=state.now, note=THERE)
         state.orders.add((site.store_id, order.key))  # Decided again, as one that has its document.
     return None
 
 
-def _want_customer(state: State, order: Order, buyer: OurId, row: Row) -> None:
-    """Want the customer whom an order waits for; where he was refused already, ask whose this order is, too."""
-    # He is created under the e-mail of the order that began it; another one of his may have another, or none.
-    if order.email and links.find(state.connection, "customer", links.UNDER_WAY, order.email) == buyer:
-        create = _creation(order)
-        key = (COUNTERPOINT, CUSTOMERS, f"email:{create.email}")
+def _block(state: State, row: Row, document: PlaceDocument, what: str) -> None:
+    """Want a document that waits for something to be known."""
+    blocked = Want(system=row[0], task=row[1], key=row[2], body=document, blocked_by=what)
+    wanted.want(state.connection, [blocked], at=state.now)
+
+
+def _want_customer(state: State, order: Order, buyer: OurId, row: Row, account: Customer | None) -> None:
+    """Want the customer whom an order waits for; where they were refused already, ask whose this order is, too."""
+    # They are created under the e-mail of the order that began it; another one of theirs may have another, or none.
+    name = buyers.name_of_creation(state, order, buyer, row[2], account)
+    if name is not None:
+        own = name == buyers.without_email(row[2])
+        create = _creation(order, "" if own else name, account)
+        if own:
+            create = msgspec.structs.replace(create, reference=row[2])
+        key = (COUNTERPOINT, CUSTOMERS, name if own else f"email:{name}")
         if _may_be_known(state, order, create, row):
             return
         wanted.want(state.connection, [Want(system=key[0], task=key[1], key=key[2], body=create)], at=state.now)
@@ -297,75 +319,34 @@ def _was_dropped(standing: Any) -> bool:
     return standing is not None and standing.state == "dropped" and bool(standing.hash)
 
 
-def _creation(order: Order) -> CreateCustomer:
-    assert order.email is not None  # A match without an e-mail is a linked one, or unclear.
-    billing = order.billing
+def _creation(order: Order, email: str, account: Customer | None) -> CreateCustomer:
+    """Compose the customer that an order is created for: an account's own words before what was typed."""
+    billing, own = order.billing, account if account is not None and _is_named(account) else None
     return CreateCustomer(
-        email=order.email,
-        first_name=billing.first_name,
-        last_name=billing.last_name,
+        email=email,
+        first_name=own.first_name if own else billing.first_name,
+        last_name=own.last_name if own else billing.last_name,
         phone=billing.phone,
         billing=billing,
+        marketing=account.marketing if account is not None else None,
     )
 
 
-def _buyer(state: State, site: Site, order: Order, row: Row) -> OurId | None:
-    """Decide whose order it is, and remember it; None where a person must say."""
-    match = match_buyer(_facts(state, site.store_id, order))
-    match = _person(state, site, match, row)
-    match match:
-        case Same(our_id):
-            buyer, how = our_id, "id"
-        case Found(cust_no):
-            buyer, how = customers.id_of(state, cust_no), "e-mail"
-        case New(email):
-            buyer, how = customers.new_id(f"order/{site.store_id}/{order.key}"), "created"
-            links.make(state.connection, "customer", links.UNDER_WAY, email, buyer, how)
-        case Unclear(why, candidates, _):
-            facts = {"candidates": list(candidates)}
-            waits_for = f"email:{order.email}" if candidates else None
-            state.ask("order-customer", row[2], why, facts, waits_for=waits_for)
-            return None
-    links.make(state.connection, "buyer", site.store_id, order.key, buyer, how)
-    if order.account_id is not None:
-        customers.know_account(state, site.store_id, order.account_id, buyer, how)
-    return buyer
+def _is_named(account: Customer) -> bool:
+    return bool(account.first_name or account.last_name)
 
 
-def _know_account(state: State, store: str, order: Order) -> None:
-    """Link the account of an order that nothing comes of to the customer of its e-mail; nobody is created for it.
-
-    Changed before his next order, the account's e-mail tells nobody any more who he was.
-    """
-    match = match_buyer(_facts(state, store, order)) if order.account_id is not None else None
-    if isinstance(match, Found) and order.account_id is not None:
-        buyer = customers.id_of(state, match.cust_no)
-        customers.know_account(state, store, order.account_id, buyer, "e-mail")
-    elif isinstance(match, Same) and order.account_id is not None:  # He may be being created for another order.
-        customers.know_account(state, store, order.account_id, match.our_id, "e-mail")
+def take_accounts(batch: Iterable[Seen], state: State) -> None:
+    """Let the orders go on that wait for their account to be read: whose they are, its own e-mail tells."""
+    read = [f"account:{seen.system}/{seen.key}" for seen in batch]
+    for row in wanted.blocked_by_any(state.connection, read):
+        store, _, order_id = row.key.partition("/")
+        state.orders.add((store, order_id))
 
 
-def _facts(state: State, store: str, order: Order) -> Facts:
-    known = customers_with_email(state.connection, COUNTERPOINT, "AR_CUST", order.email) if order.email else []
-    account = order.account_id
-    return Facts(
-        decided=links.find(state.connection, "buyer", store, order.key),
-        linked=links.find(state.connection, "customer", store, account) if account else None,
-        email=order.email,
-        same_email=[
-            Known(cust_no=CustNo(one.key), email=one.email or "", is_ecommerce=one.is_ecommerce) for one in known
-        ],
-        under_way=links.find(state.connection, "customer", links.UNDER_WAY, order.email) if order.email else None,
-    )
-
-
-def _person(state: State, site: Site, match: Match, row: Row) -> Match:
-    """Put a person's decision, or the shop's setting, in place of what is unclear."""
-    if not isinstance(match, Unclear):
-        return match
-    decided = reviews.decision(state.connection, "order-customer", row[2])
-    if decided:
-        return Found(CustNo(decided))
-    if site.takes_suggestion and match.suggestion is not None:
-        return Found(match.suggestion)
-    return match
+def ask_about_account(state: State, key: str, _body: str) -> None:
+    """Tell a person of an order whose account could not be read for long; it still goes on once it is read."""
+    standing = wanted.rows(state.connection, [(COUNTERPOINT, ORDERS, key)]).get((COUNTERPOINT, ORDERS, key))
+    if standing is not None and (standing.blocked_by or "").startswith("account:"):
+        message = "the account that placed the order could not be read: whose is the order?"
+        state.ask("order-customer", key, message, {"candidates": []})

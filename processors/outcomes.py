@@ -168,10 +168,8 @@ def _set_task(state: State, ask: SetTask) -> None:
 def _decide(state: State, review: str, decision: str, by: str) -> None:
     """Enter a person's decision. A review is named by its kind and key: "order-customer:north/1042"."""
     kind, _, key = review.partition(":")
-    if _names_a_customer(kind, decision) and not records.read(
-        state.connection, COUNTERPOINT, "AR_CUST", [decision], Customer
-    ):
-        _log.warning("decision refused: Counterpoint has no such customer", review=kind)
+    if _names_a_customer(kind, decision) and not _is_somebody(state, decision):
+        _log.warning("decision refused: Counterpoint has no such customer, or it is nobody in particular", review=kind)
         return
     if kind == "order" and decision != DROP:  # Looked at again; what still does not fit still waits.
         state.orders.add(_order(key))
@@ -201,11 +199,19 @@ def _decide_customer(state: State, kind: str, key: str, decision: str) -> None:
     elif kind == groups.TITLE:
         groups.forget_pairs(state)
         profiles.look_again(state, system, name)
-    elif kind == merges.MERGE and decision != DROP:
-        merges.follow(state, key, decision)
+    elif kind == merges.MERGE:
+        if decision == DROP:
+            merges.let_go(state, key)
+        else:
+            merges.follow(state, key, decision)
     elif kind == accounts.ACCOUNT:
         account = records.read(state.connection, system, "customers", [name], Customer).get(name)
         accounts.look_whose(state, system, [account] if account is not None else [])
+
+
+def _is_somebody(state: State, number: str) -> bool:
+    found = records.read(state.connection, COUNTERPOINT, "AR_CUST", [number], Customer).get(number)
+    return found is not None and not found.is_nobody
 
 
 def _names_a_customer(kind: str, decision: str) -> bool:

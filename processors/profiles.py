@@ -110,12 +110,37 @@ def _entered(
         before = None  # He is back, or another under his number: what he was says nothing.
     side = _side(before)
     shown = _shown(state, system, customer)
-    now = sightings.see(side, shown, customer.changed_at or at)
+    now = sightings.see(side, shown, _changed_at(before, customer, at))
+    now = sightings.disown(now, _nobodys(state, before, system, customer))
     if now != side:
         state.fresh.add((system, customer.key))
     kept = before or Kept(system=system, key=customer.key, body=customer)
     texts = {"seen": _text(now.seen), "pending": _text(now.pending)}
     return _traced(replace(kept, **texts, position=position, reading=position), customer, at)  # type: ignore[arg-type]
+
+
+def _changed_at(before: Kept | None, customer: Customer, at: datetime) -> datetime:
+    """Return since when a record is as it is shown.
+
+    A script that changes a field and leaves the date has changed it when the feed shows it, not when the date says; a
+    clock of that system's that is ahead makes it no older than the date.
+    """
+    if customer.changed_at is None:
+        return at
+    is_old_date = before is not None and customer.changed_at == before.body.changed_at
+    return max(at, customer.changed_at) if is_old_date else customer.changed_at
+
+
+def _nobodys(state: State, before: Kept | None, system: str, customer: Customer) -> set[str]:
+    """Return the fields in which what a record shows is nobody's word.
+
+    An address that stands for none; and what a customer shows first whom we had made, in all that we did not send: a
+    template's defaults, and what we had to fill in. Their e-mail may have been typed at a checkout.
+    """
+    found = {"email"} if state.shop.nobody.has_email(customer.email) else set()
+    if before is None and system == state.shop.pos and customer.key in state.newcomers:
+        found |= set(FIELDS) - state.newcomers[customer.key]
+    return found
 
 
 def _traced(kept: Kept, customer: Customer, at: datetime) -> Kept:
@@ -188,7 +213,7 @@ def decide(state: State) -> None:
 
 def _decide(state: State, who: OurId, known: "_Known") -> None:
     kept, fields, before = known.kept, known.fields, known.agreed
-    if state.shop.pos not in kept or len(kept) == 1:
+    if state.shop.pos not in kept or len(kept) == 1 or kept[state.shop.pos].body.is_nobody:
         return
     sides = {system: _side(one) for system, one in kept.items()}
     settled = {name: _settle(state, name, before.get(name), sides, fields) for name in FIELDS}
@@ -202,6 +227,8 @@ def _decide(state: State, who: OurId, known: "_Known") -> None:
         values = rules.writes(settled, side.seen, state.shop.abilities[system], fields[system])
         if "group" in values and _is_unpaired(state, one):
             del values["group"]
+        if "email" in values and not _may_have_email(state, one, str(values["email"])):
+            del values["email"]
         _say_what_is_too_long(state, one, agreed.get("email"))
         if values or _is_unmarked(state, one, kept[state.shop.pos].key):
             side = _want(state, one, side, values, agreed, pos_id=kept[state.shop.pos].key)
@@ -220,6 +247,24 @@ def _say_what_is_too_long(state: State, kept: Kept, email: Agreed | None) -> Non
         message = f"email: too long for {kept.system}, which would cut it; it is left alone there"
         row = (kept.system, PROFILES, kept.key)
         reviews.log_note(state.connection, row, message, at=state.now, kept=email, lost=None)
+
+
+def _may_have_email(state: State, kept: Kept, email: str) -> bool:
+    """Return whether an e-mail may be written: to a login by the shop's setting, and never one that others have."""
+    if kept.system == state.shop.pos:
+        return True
+    if state.shop.customers[kept.system].login_email == "leave":
+        return False
+    mine = {kept.key, *(key for system, key in links.siblings(state.connection, "customer", kept.system, kept.key))}
+    pos = state.shop.pos
+    there = profiles.customers_with_email(state.connection, kept.system, state.shop.entity(kept.system), email)
+    here = profiles.customers_with_email(state.connection, pos, state.shop.entity(pos), email)
+    taken = [one.key for one in (*there, *here) if one.key not in mine]
+    if taken and steering.first_word(state.connection, f"{kept.system}/{kept.key}/taken/{email}"):
+        message = f"the login stays as it is: {' and '.join(taken)} has the e-mail too"
+        row = (kept.system, PROFILES, kept.key)
+        reviews.log_note(state.connection, row, message, at=state.now, kept=None, lost=None)
+    return not taken
 
 
 def _is_unpaired(state: State, kept: Kept) -> bool:
@@ -284,8 +329,11 @@ def _settle(
     sides: Mapping[str, Side],
     fields: Mapping[str, tuple[str, ...]],
 ) -> Settled:
-    shown = {system: side.seen[name] for system, side in sides.items() if name in side.seen and name in fields[system]}
-    return rules.settle(name, agreed, shown, state.shop.abilities, pos=state.shop.pos)
+    keeping = {one: side for one, side in sides.items() if name in fields[one]}
+    shown = {system: side.seen[name] for system, side in keeping.items() if name in side.seen}
+    able = state.shop.abilities
+    silent = [system for system in keeping if name not in keeping[system].seen and name in able[system].fields]
+    return rules.settle(name, agreed, shown, able, pos=state.shop.pos, silent=silent)
 
 
 def _is_unmarked(state: State, kept: Kept, pos_id: str) -> bool:

@@ -6,16 +6,19 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any, Literal
 
+import msgspec
 from sqlalchemy import Connection
 
 from counterflow.state import reviews
 from processors.books import Ledger
 from processors.rules.documents import Site
 from processors.rules.matching import Scale
+from processors.rules.nobody import Nobody
 from processors.rules.profiles import Abilities
 from processors.rules.qualification import Terms
 from schemas.names import COUNTERPOINT, GIFT_CARDS, POINTS, OurId
 from schemas.profiles import FIELDS
+from schemas.records import Customer, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,8 @@ class Customers:
     adopt: Literal["by_hand", "after_purchase", "at_once"] = "after_purchase"  # Of those whom the store alone has.
     matches: Literal["create", "hold"] = "create"  # What to do about somebody who may be known already.
     fields: tuple[str, ...] = FIELDS  # What is kept the same.
+    other_names: Literal["ask", "link"] = "ask"  # At a first link of two whose names are clearly other people's.
+    login_email: Literal["leave", "follow"] = "leave"  # Whether an account's login follows the point of sale's e-mail.
     terms: Terms = field(default_factory=Terms)
     per_hour: int = 60
     per_day: int = 500
@@ -67,6 +72,22 @@ class Shop:
     unexplained_max: int = 0  # A balance that nothing explains is asked about where it is larger.
     merge_wait: timedelta = timedelta(seconds=120)  # How long a merge's traces may take to show.
     pos: str = COUNTERPOINT  # Of the pairs of customers: a pair of two stores names one of them.
+    nobody: Nobody = field(default_factory=Nobody)  # Who is nobody in particular.
+
+    def marked(self, system: str, body: Record | None) -> Record | None:
+        """Return a record with the mark of being nobody in particular, where its number says so."""
+        if isinstance(body, Customer) and system == self.pos and body.key in self.nobody.numbers:
+            return msgspec.structs.replace(body, is_nobody=True)
+        return body
+
+    def email_of(self, body: Record | None) -> str | None:
+        """Return the e-mail by which a record's owner may be known; None for nobody's."""
+        is_somebody = isinstance(body, Customer) and not body.is_nobody and not self.nobody.has_email(body.email)
+        return body.email if is_somebody and isinstance(body, Customer) else None
+
+    def asks_about_names(self, store: str) -> bool:
+        """Return whether a first link of two with clearly other names is asked about."""
+        return store not in self.customers or self.customers[store].other_names == "ask"
 
     @property
     def keeps_books(self) -> bool:
@@ -115,7 +136,8 @@ class State:
     people: set[OurId] = field(default_factory=set)
     creatable: set[str] = field(default_factory=set)  # Customers of the point of sale who may need an account.
     fresh: set[tuple[str, str]] = field(default_factory=set)  # (system, key) of customers whose fields changed.
-    newcomers: set[str] = field(default_factory=set)  # Customers of the point of sale whom we had created.
+    # Customers of the point of sale whom we had created, each with the fields that we had something for.
+    newcomers: dict[str, frozenset[str]] = field(default_factory=dict)
     unsure: set[tuple[str, str]] = field(default_factory=set)  # Those whose readings contradict each other.
     settled: set[tuple[str, str]] = field(default_factory=set)  # (kind, key) of reviews that the facts settle.
     titles: frozenset[str] | None = None  # The point of sale's groups, once looked up.

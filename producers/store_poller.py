@@ -277,8 +277,8 @@ class StorePoller:
         return reads
 
     def _publishable(self, entity: str, rows: Sequence[Row], position: int) -> list[Read]:
-        """Make changes of the rows whose content is new to us."""
-        reads = []
+        """Make changes of the rows whose content is new to us; orders come behind accounts that were never read."""
+        reads, new = [], []
         for row in rows:
             number = str(row["id"])
             raw = msgspec.json.encode(self._with_refunds(row) if entity == "orders" and row.get("refunds") else row)
@@ -286,7 +286,14 @@ class StorePoller:
             if self._last(entity, number) != digest:
                 self._pending[entity, number] = digest
                 reads.append(self._read(entity, number, raw, position))
-        return reads
+                new.append(row)
+        return (self._accounts_of(new, position) if entity == "orders" else []) + reads
+
+    def _accounts_of(self, orders: Sequence[Row], position: int) -> list[Read]:
+        """Read the accounts of orders that were never read: whose an account is, its own e-mail tells (req-C5)."""
+        placed_by = {str(row["customer_id"]) for row in orders if row.get("customer_id")}
+        unread = {number for number in placed_by if self._last("customers", number) is None}
+        return self._follow({"customers": unread}, position) if unread else []
 
     def _with_refunds(self, row: Row) -> Row:
         """Give an order with its refunds whole: which goods came back, only their own route tells."""

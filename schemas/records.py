@@ -63,7 +63,9 @@ class Customer(Record, frozen=True, kw_only=True):
     points: int | None = None  # The balance of loyalty points, where the system has one: what shows a merge.
     pos_id: str = ""  # Of a store's account: the number of the point of sale that we wrote to it.
     is_paying: bool = False  # Of a store's account: it has bought.
-    is_nobody: bool = False  # Nobody in particular: a walk-in, a template. Never matched, linked or written to (req-C5).
+    is_nobody: bool = (
+        False  # Nobody in particular: a walk-in, a template. Never matched, linked or written to (req-C5).
+    )
 
 
 class Item(Record, frozen=True, kw_only=True):

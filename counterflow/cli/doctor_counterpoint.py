@@ -1,6 +1,6 @@
 """The doctor's looks at Counterpoint: its database, its REST server, and whether its documents commit stock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -157,7 +157,9 @@ def _look_at_server(visit: Visit, config: Config, clock: Clock) -> None:
     rest = config.counterpoint.rest
     client = CounterpointClient(rest, clock)
     server = visit.look("Counterpoint's REST server", lambda: _company(client), mend=MEND_REST)
-    visit.look(f"workgroup {rest.workgroup}", lambda: _workgroup(client, rest.workgroup), after=server)
+    visit.look(
+        f"workgroup {rest.workgroup}", lambda: _workgroup(client, rest.workgroup, config.nobody.templates), after=server
+    )
     for name, store in config.stores.items():
         place = store.orders.store, store.orders.station
         look = partial(_station, client, *place, f"stores.{name}.orders")
@@ -177,7 +179,7 @@ def _station(client: CounterpointClient, store: str, station: str, where: str) -
     return "is there"
 
 
-def _workgroup(client: CounterpointClient, number: str) -> str:
+def _workgroup(client: CounterpointClient, number: str, templates: Collection[str]) -> str:
     try:
         row = client.workgroup(number).get("SY_WRKGRP")
     except Trouble as error:
@@ -185,6 +187,10 @@ def _workgroup(client: CounterpointClient, number: str) -> str:
     template = row.get("TMPLT_CUST_NO") if isinstance(row, dict) else None
     if not template:
         raise Wrong(f"workgroup {number} has no template customer: new customers cannot be made; enter one there")
+    if template not in templates:
+        raise Wrong(
+            f"new customers come from template {template}, which is nobody: write nobody.templates: [{template}]"
+        )
     return f"new customers come from template {template}"
 
 

@@ -148,6 +148,7 @@ class Installation:
                 "gift_cards": {"tag": "REF"},
             },
             "stores": {name: self._store(name) for name in PREFIXES},
+            "nobody": {"templates": ["TEMPLATE"], "own_emails": ["@shop.example.com"]},
             "lease_s": 20,
             "drift_s": 8,
             "merge_wait_s": 3,

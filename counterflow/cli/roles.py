@@ -263,6 +263,7 @@ def shop(config: Config) -> "Shop":
     """Give the settings that the flows need."""
     from counterflow.systems.registry import KEPT
     from processors.rules.documents import Site
+    from processors.rules.nobody import Nobody
     from processors.rules.profiles import Abilities
     from processors.shop import Shelves, Shop
 
@@ -284,6 +285,7 @@ def shop(config: Config) -> "Shop":
             pay_codes=store.orders.pay_codes,
             currency=store.orders.currency,
             takes_suggestion=store.orders.same_email == "suggest",
+            makes_nobodys=store.orders.nobodys_email == "create",
             gift_cards=frozenset(store.orders.gift_cards),
             completes=store.orders.complete_released,
             tells_shopper=store.orders.shipment_notes == "shopper",
@@ -308,6 +310,10 @@ def shop(config: Config) -> "Shop":
             name: Abilities(fields=KEPT[platform][0], lengths=KEPT[platform][1]) for name, platform in platforms.items()
         },
         merge_wait=timedelta(seconds=config.merge_wait_s),
+        nobody=Nobody(
+            numbers=frozenset([*config.nobody.walk_ins, *config.nobody.templates]),
+            emails=frozenset(one.lower() for one in [*config.nobody.emails, *config.nobody.own_emails]),
+        ),
         loyalty=_loyalty(config),
         **_cards(config),
         unexplained_max=config.counterpoint.points.unexplained_max if config.counterpoint.points else 0,
@@ -347,7 +353,9 @@ def _customers(settings: CustomerSettings) -> "Customers":
         adopt=settings.adopt,
         matches=settings.matches,
         fields=tuple(settings.fields),
-        terms=Terms(away=away, walk_ins=frozenset(settings.walk_ins)),
+        terms=Terms(away=away),
+        other_names=settings.other_names,
+        login_email=settings.login_email,
         per_hour=settings.per_hour,
         per_day=settings.per_day,
     )

@@ -64,14 +64,15 @@ def demo(
 
 def bench(
     name: Annotated[
-        str, typer.Argument(help="decide: changes a second. matches: doubles found. orders, ledger: what is off")
+        str, typer.Argument(help="decide: changes a second. matches: doubles. orders, ledger, identity: what is off")
     ],
     *,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None,
     changes: Annotated[int, typer.Option(help="Of decide: how many changes.")] = 20_000,
     count: Annotated[int, typer.Option(help="Of orders: how many.")] = 200_000,
     schedules: Annotated[int, typer.Option(help="Of ledger: how many random days.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="Of orders and ledger: the dice.")] = 1,
+    worlds: Annotated[int, typer.Option(help="Of identity: how many random worlds.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Of orders, ledger and identity: the dice.")] = 1,
     fit: Annotated[bool, typer.Option("--fit", help="Of matches: fit the weights anew first, and keep them.")] = False,
 ) -> None:
     """Measure something, and print it beside its goal."""
@@ -91,6 +92,10 @@ def bench(
         from counterflow.cli import bench_ledger
 
         raise typer.Exit(bench_ledger.run(schedules=schedules, seed=seed, json_file=json_file))
+    if name == "identity":
+        from counterflow.cli import bench_identity
+
+        raise typer.Exit(bench_identity.run(worlds=worlds, seed=seed, json_file=json_file))
     benches.run(name, changes=changes, json_file=json_file)
 
 

@@ -54,6 +54,12 @@ def remotes_of(connection: Connection, entity: str, ours: Iterable[OurId]) -> di
     return {one: sorted(known, key=lambda each: (each[0], len(each[1]), each[1])) for one, known in found.items()}
 
 
+def siblings(connection: Connection, entity: str, system: str, remote_id: str) -> list[tuple[str, str]]:
+    """Give everything that the thing is known by which a system knows under an id: (system, remote id)."""
+    ours = find(connection, entity, system, remote_id)
+    return remotes(connection, entity, ours) if ours is not None else []
+
+
 def told(connection: Connection, entity: str, our_id: OurId) -> list[tuple[str, str]]:
     """Give what Counterpoint's documents are to one thing: (DOC_ID, how it is known), the oldest first."""
     query = select(link.c.remote_id, link.c.how).where(link.c.entity == entity, link.c.our_id == our_id)

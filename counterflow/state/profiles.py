@@ -64,6 +64,21 @@ def read(connection: Connection, ids: Iterable[Id]) -> dict[Id, Kept]:
     return {(row.system, row.key): _kept(row) for row in connection.execute(_READ, values)}
 
 
+_NOBODYS = text(
+    "SELECT profile.key, field.name FROM unnest(:key) AS wanted(key) JOIN profile USING (key)"
+    " CROSS JOIN LATERAL json_each(profile.seen::json) AS field(name, at)"
+    " WHERE profile.system = :system AND (field.at ->> 'is_nobodys')::boolean"
+).bindparams(bindparam("key", type_=ARRAY(Text)))
+
+
+def nobodys(connection: Connection, system: str, keys: Iterable[str]) -> dict[str, set[str]]:
+    """Give in which fields some customers of a system show nobody's word, by key; without those that show none."""
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(_NOBODYS, {"system": system, "key": sorted(set(keys))}):
+        found.setdefault(row.key, set()).add(row.name)
+    return found
+
+
 def _kept(row: Row[Any]) -> Kept:
     return Kept(**dict(row._mapping) | {"body": msgspec.json.decode(row.body, type=Customer)})
 

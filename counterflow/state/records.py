@@ -12,7 +12,7 @@ from sqlalchemy.types import BigInteger, Boolean, DateTime, LargeBinary, Text
 
 from counterflow.state.database import among
 from counterflow.state.tables import record
-from schemas.records import Customer, Item, Product, Record, Stock
+from schemas.records import Item, Product, Record, Stock
 
 R = TypeVar("R", bound=Record)
 
@@ -30,6 +30,7 @@ class Seen:
     version: int
     position: int
     at: datetime  # When the message arrived on its topic.
+    email: str | None = None  # By which its owner may be known; None for what is no customer, and for nobody's.
 
 
 Id = tuple[str, str, str]
@@ -89,7 +90,7 @@ def keep(connection: Connection, seen: Sequence[Seen]) -> None:
             "version": [one.version for one in seen],
             "position": [one.position for one in seen],
             "deleted": [one.body is None for one in seen],
-            "email": [one.body.email if isinstance(one.body, Customer) else None for one in seen],
+            "email": [one.email for one in seen],
             "sku": [_sku(one.body) for one in seen],
             "seen_at": [one.at for one in seen],
         },

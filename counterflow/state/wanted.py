@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, DateTime, Text
 
 from counterflow.retry import ROW
+from counterflow.state.database import among
 from counterflow.state.tables import wanted
 from schemas.commands import Body, body_hash
 from schemas.outcomes import Outcome
@@ -90,9 +91,11 @@ def reopen(connection: Connection, keys: Iterable[Key], *, at: datetime, note: s
     connection.execute(update(wanted).where(match, wanted.c.state.in_(("done", "rejected"))).values(values))
 
 
+# An order's document may be there before the account was read that placed it: whose that is, is still to be told.
 _THERE = text(
     """
-    UPDATE wanted SET state = 'done', done_hash = hash, done_at = :at, note = :note, blocked_by = NULL
+    UPDATE wanted SET state = 'done', done_hash = hash, done_at = :at, note = :note,
+      blocked_by = CASE WHEN blocked_by LIKE 'account:%' THEN blocked_by END
     FROM unnest(:system, :task, :key) AS seen(system, task, key)
     WHERE wanted.system = seen.system AND wanted.task = seen.task AND wanted.key = seen.key
       AND (state IN ('ready', 'blocked', 'held', 'rejected') OR state = 'dropped' AND hash = '')
@@ -246,7 +249,15 @@ def _next(row: Row[Any]) -> str:
 
 def blocked_by(connection: Connection, what: str) -> list[Row[Any]]:
     """Give the rows that wait for something."""
-    return list(connection.execute(select(wanted).where(wanted.c.blocked_by == what).order_by(wanted.c.key)))
+    return blocked_by_any(connection, [what])
+
+
+def blocked_by_any(connection: Connection, whats: Iterable[str]) -> list[Row[Any]]:
+    """Give the rows that wait for any of some things."""
+    found = set(whats)
+    if not found:
+        return []
+    return list(connection.execute(select(wanted).where(among(wanted.c.blocked_by, found)).order_by(wanted.c.key)))
 
 
 def counts(connection: Connection) -> list[tuple[str, str, str, int, datetime]]:
@@ -254,6 +265,12 @@ def counts(connection: Connection) -> list[tuple[str, str, str, int, datetime]]:
     columns = (wanted.c.system, wanted.c.task, wanted.c.state)
     query = select(*columns, func.count(), func.min(wanted.c.changed_at)).group_by(*columns)
     return [(row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(query)]
+
+
+def unblock(connection: Connection, key: Key) -> None:
+    """Note that a row that is done waits for nothing any more."""
+    match = and_(wanted.c.system == key[0], wanted.c.task == key[1], wanted.c.key == key[2], wanted.c.state == "done")
+    connection.execute(update(wanted).where(match).values(blocked_by=None))
 
 
 def ask_now(connection: Connection, key: Key, *, at: datetime) -> None:

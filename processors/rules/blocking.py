@@ -53,6 +53,11 @@ class Person:
     postcode: str = ""
 
 
+def nickname(first: str) -> str:
+    """Give the name that a short form stands for; another name stands for itself."""
+    return _NICKNAMES.get(first, first)
+
+
 def person_of(customer: Customer) -> Person:
     """Give what is compared of a record."""
     place = customer.billing
@@ -130,7 +135,7 @@ class Plain:
         first = _letters(person.first_name)
         return cls(
             first=first,
-            nickname=_NICKNAMES.get(first, first),
+            nickname=nickname(first),
             last=_letters(person.last_name),
             company=_letters(person.company),
             local=re.sub(r"[^a-z0-9]", "", local.partition("+")[0]),

@@ -60,6 +60,7 @@ class Site:
     pay_codes: Mapping[str, str]
     currency: str
     takes_suggestion: bool  # Of several customers with the order's e-mail.
+    makes_nobodys: bool = False  # A customer for each order whose e-mail is nobody's in particular; else it is asked.
     gift_cards: frozenset[str] = frozenset()  # SKUs of gift cards that the store sells (order-E.11).
     completes: bool = True  # An order of which everything was released (order-E.16).
     tells_shopper: bool = False  # Of shipments, by a note that the store may mail.

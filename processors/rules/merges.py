@@ -7,8 +7,9 @@ again. What shows it, the strongest first:
 2. Another's points rose by exactly what he had, or by a sum that no ticket explains and that is what he had.
 3. Another lost the flag when he did, and has his e-mail, his phone or his name.
 
-Exactly one customer shown by the strongest trace there is: he is the survivor. Several, or only a lost flag: a person
-says. No trace at all: he was deleted.
+Exactly one customer shown by the strongest trace there is: they are the survivor. Several, or only a lost flag: a
+person says. So where somebody is alike in all that tells a person: the customer may have been given another number. No
+trace at all: they were deleted.
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ class Suspect:
     points_before: int | None = None  # Before the last change; None where they did not change meanwhile.
     unexplained: frozenset[int] = frozenset()  # What his points moved by since, without a ticket or an adjustment.
     lost_flag: bool = False  # Around that time, whether it is set again or not.
+    is_alike: bool = False  # In name, e-mail, phone and address, as the matching has it.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,9 @@ def survivor(gone: Customer, suspects: Sequence[Suspect]) -> Verdict:
             return Verdict(survivor=found[0].customer.key, why=why)
         if found:
             return Verdict(survivor=None, candidates=_numbers(found), why=why)
+    alike = [one for one in others if one.is_alike]
+    if alike:
+        return Verdict(survivor=None, candidates=_numbers(alike), why="may have been given another number")
     return Verdict(survivor=None, candidates=_numbers([one for one in others if one.lost_flag]))
 
 

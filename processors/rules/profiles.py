@@ -9,11 +9,15 @@ What is agreed has a value, a time and a side. Tried in this order:
 4. Of several changes the most recent wins; at the same moment the point of sale does.
 5. Nothing agreed yet: as above.
 6. The group alone is no register: where two sides disagree, a person chooses; nothing is written meanwhile (req-C8).
+7. What nobody said counts for nothing: a template's default, what we filled in, an address that stands for none.
+8. A wish about mail: what a record shows first is no edit, and its date is not the wish's. So at a first link a "no"
+   counts, whatever the dates; a "yes" counts there only where every side shows it, and silence is left alone. After
+   that a "no" becomes "yes" by somebody's edit alone.
 
 Whoever shows something else than the winner is written to. What loses is named, with both values and times.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -34,7 +38,9 @@ class At(msgspec.Struct, frozen=True, omit_defaults=True):
 
     value: Value
     at: datetime
-    is_strange: bool = False  # Chosen in ignorance of what was agreed or on its way there: counts in groups only.
+    # Chosen in ignorance of what was agreed or on its way, or shown first: counts in groups and wishes about mail.
+    is_strange: bool = False
+    is_nobodys: bool = False  # Nobody's word: what a machine filled in, or made of ours. It is no change.
 
 
 class Agreed(msgspec.Struct, frozen=True):
@@ -85,7 +91,13 @@ class Settled:
 
 
 def settle(
-    name: str, agreed: Agreed | None, sides: Mapping[str, At], abilities: Mapping[str, Abilities], *, pos: str
+    name: str,
+    agreed: Agreed | None,
+    sides: Mapping[str, At],
+    abilities: Mapping[str, Abilities],
+    *,
+    pos: str,
+    silent: Collection[str] = (),
 ) -> Settled:
     """Decide one field.
 
@@ -95,14 +107,23 @@ def settle(
         sides: What each system shows; a system that does not keep the field is not among them.
         abilities: Of each of those systems.
         pos: The point of sale's name: it wins at the same moment.
+        silent: Systems of this person that keep the field and show nothing in it.
     """
     said = {side: at for side, at in sorted(sides.items()) if _says(name, agreed, at, abilities[side])}
     if agreed is not None:
-        agreed = _latest(agreed, {side: at for side, at in sides.items() if side not in said}, name, abilities, pos)
+        others = {side: at for side, at in sides.items() if side not in said and _is_own_word(name, at)}
+        agreed = _latest(agreed, others, name, abilities, pos)
     if not said:
         return Settled(agreed=agreed)
     if name == "group":
         return _choose(agreed, said, pos)
+    if name == "marketing" and any(at.is_strange for at in said.values()):
+        return _wish(agreed, said, is_silent=bool(silent) or any(at.is_nobodys for at in sides.values()), pos=pos)
+    return _last(name, agreed, said, pos)
+
+
+def _last(name: str, agreed: Agreed | None, said: Mapping[str, At], pos: str) -> Settled:
+    """Decide by the most recent change."""
     rank = {side: (at.at, side == pos) for side, at in said.items()}
     winner = max(sorted(said), key=rank.__getitem__)
     now = Agreed(said[winner].value, said[winner].at, winner)
@@ -118,9 +139,40 @@ def settle(
 
 def _says(name: str, agreed: Agreed | None, shown: At, able: Abilities) -> bool:
     """Say whether what a side shows is a change."""
-    if is_empty(shown.value) and (name in NEVER_EMPTY or shown.at == NEVER):
+    if shown.is_nobodys or (is_empty(shown.value) and (name in NEVER_EMPTY or shown.at == NEVER)):
         return False
     return agreed is None or not same(name, shown.value, able.holds(name, agreed.value))
+
+
+def _is_own_word(name: str, at: At) -> bool:
+    """Return whether a side came to what it shows by somebody's edit."""
+    return not at.is_nobodys and not (name == "marketing" and at.is_strange)
+
+
+def _wish(agreed: Agreed | None, said: Mapping[str, At], *, is_silent: bool, pos: str) -> Settled:
+    """Decide a wish about mail that some side shows first: a "no" counts, a "yes" only where everybody shows it."""
+    first = {side: at for side, at in said.items() if at.is_strange}
+    noes = {side: at for side, at in first.items() if not at.value}
+    if noes:
+        side = max(sorted(noes), key=lambda one: (noes[one].at, one == pos))
+        since = noes[side].at if agreed is None else max(noes[side].at, agreed.at + COPY)
+        now = Agreed(False, since, side)
+        return Settled(agreed=now, lost=_lost({one: at for one, at in said.items() if at.value}, now))
+    edits = {side: at for side, at in said.items() if not at.is_strange}
+    if edits:
+        settled = _last("marketing", agreed, edits, pos)
+        stands = settled.agreed
+        return Settled(agreed=stands, lost=settled.lost + (_lost(first, stands) if stands and not stands.value else ()))
+    if agreed is not None:
+        return Settled(agreed=agreed, lost=_lost(first, agreed))
+    if is_silent:
+        return Settled(agreed=None)
+    side = max(sorted(first), key=lambda one: (first[one].at, one == pos))
+    return Settled(agreed=Agreed(True, first[side].at, side))
+
+
+def _lost(changes: Mapping[str, At], against: Agreed) -> tuple[Lost, ...]:
+    return tuple(Lost(side=side, change=at, against=against) for side, at in changes.items())
 
 
 def _latest(

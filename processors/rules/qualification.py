@@ -5,18 +5,12 @@ nobody else's, and has bought or was changed recently enough: who has been away 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from processors.rules.identity import is_email
+from processors.rules.nobody import EVERYBODY_IS_SOMEBODY, Nobody
 from schemas.records import Customer
-
-# What clerks type where an address is wanted and there is none: the part before the @, and the part behind it.
-PLACEHOLDERS = frozenset(
-    "noemail no-email no.email nomail none na n/a nobody noone unknown test asdf abc email mail customer dummy "
-    "noreply no-reply donotreply refused declined walkin".split()
-)
-PLACEHOLDER_DOMAINS = frozenset("none.com noemail.com no.com na.com test.com email.com nomail.com abc.com".split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +18,10 @@ class Terms:
     """A store's terms."""
 
     away: timedelta | None = None  # How long one may have been away; None: for ever.
-    walk_ins: frozenset[str] = field(default_factory=frozenset)  # Numbers that many people buy under.
 
 
 def reasons_against(
-    customer: Customer, *, sharers: Sequence[str], now: datetime, terms: Terms
+    customer: Customer, *, sharers: Sequence[str], now: datetime, terms: Terms, nobody: Nobody = EVERYBODY_IS_SOMEBODY
 ) -> tuple[tuple[str, str], ...]:
     """Give why a customer does not qualify: (reason, detail). Empty: he does.
 
@@ -37,10 +30,11 @@ def reasons_against(
         sharers: The numbers of the other customers with his e-mail.
         now: The time.
         terms: The store's terms.
+        nobody: What the shop says of whom is nobody in particular.
     """
     found: list[tuple[str, str]] = []
-    if customer.key in terms.walk_ins:
-        found.append(("walk-in", "many people buy under this number"))
+    if customer.is_nobody:
+        found.append(("walk-in", "many people buy under this number, or are copied from it"))
     if not customer.is_ecommerce:
         found.append(("not flagged", "the e-commerce flag is not set"))
     email = customer.email or ""
@@ -48,7 +42,7 @@ def reasons_against(
         found.append(("no e-mail", "there is no e-mail address"))
     elif not is_email(email):
         found.append(("e-mail invalid", "the e-mail address cannot be one"))
-    elif is_placeholder(email):
+    elif nobody.has_email(email):
         found.append(("e-mail placeholder", "the e-mail address stands for none"))
     elif sharers:
         found.append(("e-mail shared", f"shared with {', '.join(sorted(sharers))}"))
@@ -56,12 +50,6 @@ def reasons_against(
     if terms.away is not None and (seen_at is None or now - seen_at > terms.away):
         found.append(("away", f"not seen for more than {terms.away.days} days"))
     return tuple(found)
-
-
-def is_placeholder(email: str) -> bool:
-    """Say whether an e-mail address only fills a field."""
-    local, _, domain = email.lower().partition("@")
-    return local in PLACEHOLDERS or domain in PLACEHOLDER_DOMAINS
 
 
 def last_seen(customer: Customer) -> datetime | None:

@@ -4,7 +4,7 @@ A system gives one time for the whole record, or none; a field's time is that of
 What we sent and had no answer to is pending: seen again, it is our own write, as old as the change that it carried.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import msgspec
@@ -34,15 +34,21 @@ def see(side: Side, shown: Mapping[str, Value], at: datetime) -> Side:
 def _one(side: Side, name: str, value: Value, at: datetime) -> At:
     before = side.seen.get(name)
     if before is None:
-        return At(value, NEVER if is_empty(value) else at, is_strange=name == "group")
+        return At(value, NEVER if is_empty(value) else at, is_strange=name in {"group", "marketing"})
     if same(name, before.value, value):
-        return At(value, before.at, before.is_strange)  # The shop's own spelling, as it is now.
+        return msgspec.structs.replace(before, value=value)  # The shop's own spelling, as it is now.
     pending = side.pending.get(name, [])
     for one in reversed(pending):
         if same(name, one.value, value):
             return At(value, one.at - COPY)
     # Somebody chose a group without knowing of the one that is on its way there.
     return At(value, at, is_strange=name == "group" and bool(pending))
+
+
+def disown(side: Side, names: Collection[str]) -> Side:
+    """Note that what a record shows in some fields is nobody's word."""
+    nobodys = {name: msgspec.structs.replace(side.seen[name], is_nobodys=True) for name in names if name in side.seen}
+    return msgspec.structs.replace(side, seen=side.seen | nobodys) if nobodys else side
 
 
 def send(side: Side, values: Mapping[str, At]) -> Side:
@@ -57,7 +63,7 @@ def send(side: Side, values: Mapping[str, At]) -> Side:
 def know(side: Side, agreed: Mapping[str, Agreed]) -> Side:
     """Enter what was agreed: who shows it is no stranger to it any more, and nobody is once a person has chosen."""
     known = {
-        name: At(one.value, one.at)
+        name: msgspec.structs.replace(one, is_strange=False)
         for name, one in side.seen.items()
         if one.is_strange
         and name in agreed

@@ -60,6 +60,7 @@ def values(box: Sandbox, **changes: Any) -> dict[str, Any]:
             "sql": {"url": own["sql_url"], "source": "trigger_queue"},
             "rest": logins | {"url": own["rest_url"], "ca_file": found["ca_file"]},
         },
+        "nobody": {"templates": ["TEMPLATE"]},
         "stores": {"north": store},
     }
     for path, value in changes.items():
@@ -259,3 +260,8 @@ def test_a_right_is_tried_by_a_statement_that_touches_no_row(verb: str, expected
     assert " ".join(text_there.split()).startswith(expected)
     assert text_there.endswith("WHERE 0 = 1")
     assert "OUTPUT" not in text_there
+
+
+def test_the_template_of_new_customers_must_be_known_as_nobody(box: Sandbox) -> None:
+    (found,) = [one for one in visit(box, nobody={}) if one.what.startswith("workgroup")]
+    assert (found.ok, "nobody.templates: [TEMPLATE]" in found.says) == (False, True)

@@ -312,6 +312,35 @@ def test_a_row_without_a_date_does_not_spoil_the_cursor(shop: Shop) -> None:
     assert ("None" in str(shop.cursor), ("products", "900") in shop.published.last) == (False, True)
 
 
+def test_an_account_is_read_with_its_order_and_before_it(shop: Shop) -> None:
+    """Whose an order is, its account's own e-mail tells: it must not have to wait for a sweep."""
+    row = shop.customer("ana")
+    for number in range(25):  # She is not among the newest any more.
+        shop.customer(f"p{number}")
+    shop.publish(shop.read())
+    shop.restart()
+    order = shop.order(shop.product())
+    order["customer_id"] = row["id"]
+    shop.dated(order)
+    shop.clock.sleep(POLL_S)
+    reads = [
+        (one.entity, one.key)
+        for one in shop.read().reads
+        if one.key in {str(row["id"]).encode(), str(order["id"]).encode()}
+    ]
+    assert reads.index(("customers", str(row["id"]).encode())) < reads.index(("orders", str(order["id"]).encode()))
+
+
+def test_an_account_that_is_gone_is_told_with_its_order(shop: Shop) -> None:
+    shop.publish(shop.read())
+    order = shop.order(shop.product())
+    order["customer_id"] = 999
+    shop.dated(order)
+    shop.clock.sleep(POLL_S)
+    told = [one.change.op for one in shop.read().reads if (one.entity, one.key) == ("customers", b"999")]
+    assert told == ["d"]
+
+
 def test_an_order_travels_with_the_others_of_its_account(shop: Shop) -> None:
     account = shop.customer("ana")
     order = shop.order(shop.product(1))

@@ -63,6 +63,7 @@ def a_little_world(pipeline: Pipeline) -> Streams:
             for store in ("north", "south")
             for number, sku in enumerate(("MUG", "JUG"), 1)
         ),
+        [there("north", "customers", b.account(7, "ana@example.com"))],
         [there("north", "orders", b.order(1, "ana@example.com", b.line("MUG", 2), customer_id=7))],
         [there("north", "orders", b.order(2, "Cleo@example.com"))],
         [there("south", "orders", b.order(1, "cleo@example.com"))],

@@ -254,10 +254,15 @@ def test_an_email_of_several_customers_is_a_question_with_a_suggestion(pipeline:
     assert changes(pipeline.decide("account:north/7", "C-1")) == {("north", "7"): {"pos_id": "C-1"}}
 
 
-def test_an_email_changed_on_either_side_leaves_the_link(pipeline: Pipeline) -> None:  # req-C5
+@pytest.mark.parametrize(("setting", "wanted"), [("leave", {}), ("follow", {"email": "anna@example.org"})])
+def test_an_email_changed_at_the_till_leaves_the_link_and_reaches_the_login_by_a_setting_alone(
+    database: Engine, setting: str, wanted: Row
+) -> None:  # req-C5
+    pipeline = opened(Pipeline(database, settings(login_email=setting)))
     both(pipeline)
     went = pipeline.take(pipeline.here("AR_CUST", person(email="anna@example.org", PHONE_1="2125550100", at=LATER)))
-    assert changes(went) == {("north", "7"): {"email": "anna@example.org"}}
+    assert changes(went) == ({("north", "7"): wanted} if wanted else {})
+    assert pipeline.rows("SELECT count(*) FROM link WHERE system = 'north'") == [(1,)]
 
 
 def test_an_email_that_counterpoint_would_cut_is_left_alone_and_said_once(pipeline: Pipeline) -> None:
@@ -346,17 +351,3 @@ def test_a_customer_of_the_store_alone_is_created_at_the_store_that_is_the_point
     seen = made.take(made.there("south", "customers", b.account(9, "ana@example.com")))
     assert changes(seen) == {("north", "7"): {"pos_id": "9"}}
     assert made.rows("SELECT count(DISTINCT our_id) FROM link WHERE system IN ('north', 'south')") == [(1,)]
-
-
-@pytest.mark.parametrize("status", ["processing", "cancelled"])
-def test_an_account_that_an_order_links_is_compared_at_once_and_not_by_a_replay(
-    pipeline: Pipeline, status: str
-) -> None:
-    pipeline.take(pipeline.here("IM_ITEM", b.item("MUG")), pipeline.here("AR_CUST", person()))
-    account = pipeline.there("north", "customers", b.account(7, "ana.new@example.com", at=LATER))
-    assert changes(pipeline.take(account)) == {}  # Nobody has this e-mail: whose account it is, nobody can tell.
-    order = pipeline.there("north", "orders", b.order(1, "ana@example.com", status=status, customer_id=7))
-    went = changes(pipeline.take(order))
-    assert went[("counterpoint", "C-1")] == {"email": "ana.new@example.com"}
-    assert went[("north", "7")] == {"pos_id": "C-1"}
-    assert changes(pipeline.take(account, order)) == {}

@@ -35,6 +35,8 @@ def test_a_known_customer_gets_his_document(world: World) -> None:
 
 
 def test_two_first_orders_of_one_person_from_two_stores_are_one_customer(world: World) -> None:
+    emails = "ana@example.com", "Ana@example.com"
+    world.handle(world.account("north", 7, emails[0]), world.account("south", 9, emails[1]))
     world.handle(world.order("north", 5, account=7), world.order("south", 5, account=9))
     done = world.answer_all()
     created = [one for one in done if isinstance(one.body, CreateCustomer)]
@@ -49,13 +51,14 @@ def test_equal_order_numbers_of_two_stores_are_two_documents(world: World) -> No
 
 def test_a_customer_who_changes_the_email_stays_the_same(world: World) -> None:
     world.handle(world.customer("C1", "ana@example.com"), world.customer("C2", "new@example.com"))
-    world.handle(world.order("north", 5, account=7))
+    world.handle(world.account("north", 7, "ana@example.com"), world.order("north", 5, account=7))
+    world.handle(world.account("north", 7, "new@example.com"))
     world.handle(world.order("north", 6, account=7, email="new@example.com"))
     assert [one.cust_no for one in documents(world)] == ["C1", "C1"]
 
 
 def test_a_changed_email_while_the_customer_is_being_created_makes_no_second_one(world: World) -> None:
-    world.handle(world.order("north", 5, account=7))
+    world.handle(world.account("north", 7, "ana@example.com"), world.order("north", 5, account=7))
     world.handle(
         world.order("north", 6, account=7, email="new@example.com"), world.order("north", 7, account=7, email="")
     )
@@ -299,6 +302,7 @@ def a_day(world: World) -> list[list[object]]:
     """Streams of messages, each in its own order, as their partitions keep it."""
     return [
         [world.customer("C1", "ana@example.com"), world.customer("C2", "ben@example.com")],
+        [world.account("north", 7, "ana@example.com")],
         [world.item("A"), world.item("B")],
         [world.product("north", 2, sku="B"), world.product("south", 2, sku="B")],
         [world.order("north", 5, account=7), world.order("north", 6, account=7, email="new@example.com")],

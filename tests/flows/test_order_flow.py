@@ -60,7 +60,10 @@ TWINS = (b.customer("C-2", "ana@example.com", IS_ECOMM_CUST="N"), b.customer("C-
 
 def test_a_person_says_whose_order_it_is(pipeline: Pipeline) -> None:
     known(pipeline, *TWINS)
-    pipeline.take(pipeline.there("north", "orders", b.order(1, "ana@example.com", customer_id=7)))
+    pipeline.take(
+        pipeline.there("north", "customers", b.account(7, "ana@example.com")),
+        pipeline.there("north", "orders", b.order(1, "ana@example.com", customer_id=7)),
+    )
     pipeline.decide("order-customer:north/1", "C-99")  # Nobody: refused.
     assert pipeline.state_of("north/1") is None
     pipeline.decide("order-customer:north/1", "C-2")
@@ -439,6 +442,7 @@ def selling_cards(pipeline: Pipeline) -> Pipeline:
 
 def test_an_account_is_known_by_an_order_that_was_cancelled(pipeline: Pipeline) -> None:
     known(pipeline, b.customer("C-1", "ana@example.com"))
+    pipeline.take(pipeline.there("north", "customers", b.account(7, "ana@example.com")))
     first_one = b.order(1, "ana@example.com", customer_id=7, status="cancelled")
     second = b.order(2, "new@example.com", customer_id=7)
     pipeline.take(pipeline.there("north", "orders", first_one), pipeline.there("north", "orders", second))

@@ -178,6 +178,11 @@ class World:
         row = dict.fromkeys(names, "") | {"CUST_NO": number, "NAM": "Ana Meyer", "EMAIL_ADRS_1": email}
         return self.change("counterpoint", "AR_CUST", row | {"IS_ECOMM_CUST": "Y"})
 
+    def account(self, store: str, number: int, email: str) -> Arrived:
+        """An account with its own e-mail, as it was made."""
+        row = {"id": number, "email": email, "first_name": "Ana", "last_name": "Meyer"}
+        return self.change(store, "customers", row | {"date_modified_gmt": "2026-01-05T09:00:00", "billing": {}})
+
     def document(self, number: int, marker: str, cust_no: str) -> Arrived:
         row = {"DOC_ID": number, "DOC_TYP": "O", "TKT_NO": "1", "CUST_NO": cust_no, "CUST_PO_NO": marker, "STA_ID": "1"}
         row |= {"STR_ID": "WEBN" if marker.startswith("N") else "WEBS", "STK_LOC_ID": "MAIN"}

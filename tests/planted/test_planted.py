@@ -1,4 +1,4 @@
-"""Twelve bugs, planted one at a time into a copy of the tree: for each of them some test must fail."""
+"""Fourteen bugs, planted one at a time into a copy of the tree: for each of them some test must fail."""
 
 import shutil
 import subprocess
@@ -34,6 +34,12 @@ BUGS = {
     ),
     "unit-price-in-whole-cents": ("tests/rules/test_documents.py::test_unit_prices_add_up_exactly_in_one_line_or_two"),
     "coupon-subtracted-again": ("tests/rules/test_documents.py::test_a_coupon_is_named_and_never_subtracted_again"),
+    "billing-email-links-an-account": (
+        "tests/flows/test_nobody_else.py::test_a_billing_email_routes_the_document_and_links_no_account"
+    ),
+    "template-default-is-newer": (
+        "tests/flows/test_nobodys_word.py::test_an_account_is_not_made_with_what_nobody_said"
+    ),
     "outbox-before-commit": FLOWS + "test_a_batch_whose_commit_fails_says_nothing_and_comes_again_whole",
 }
 

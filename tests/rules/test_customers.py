@@ -6,14 +6,15 @@ import pytest
 
 from processors.rules.groups import NONE, NoGroup, Same, Unpaired, pair
 from processors.rules.merges import Suspect, survivor
-from processors.rules.qualification import Terms, is_placeholder, reasons_against
+from processors.rules.nobody import Nobody
+from processors.rules.qualification import Terms, reasons_against
 from schemas.records import Customer
 
 NOW = datetime(2026, 5, 4, 9, tzinfo=UTC)
 ANA = Customer(
     key="C-1", email="ana@example.com", first_name="Ana", last_name="Adler", is_ecommerce=True, changed_at=NOW
 )
-TERMS = Terms(away=timedelta(days=365), walk_ins=frozenset({"CASH"}))
+TERMS = Terms(away=timedelta(days=365))
 
 
 def changed(**fields: object) -> Customer:
@@ -32,7 +33,11 @@ def changed(**fields: object) -> Customer:
         (changed(changed_at=NOW - timedelta(days=400)), [], ["away"]),
         (changed(changed_at=NOW - timedelta(days=400), bought_at=NOW), [], []),
         (changed(changed_at=None), [], ["away"]),
-        (changed(key="CASH", is_ecommerce=False, email=None), [], ["walk-in", "not flagged", "no e-mail"]),
+        (
+            changed(key="CASH", is_nobody=True, is_ecommerce=False, email=None),
+            [],
+            ["walk-in", "not flagged", "no e-mail"],
+        ),
     ],
 )
 def test_yes_or_no_with_every_reason(customer: Customer, sharers: list[str], reasons: list[str]) -> None:  # req-C1
@@ -50,7 +55,7 @@ def test_whom_an_email_is_shared_with_is_named() -> None:
     [("NoEmail@shop.example.com", True), ("x@none.com", True), ("nomail.ana@example.com", False), ("ana@a.com", False)],
 )
 def test_what_only_fills_a_field(email: str, fills: bool) -> None:
-    assert is_placeholder(email) is fills
+    assert Nobody().has_email(email) is fills
 
 
 @pytest.mark.parametrize(
