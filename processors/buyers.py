@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from counterflow.state import links, records, reviews, steering
 from counterflow.state.profiles import customers_with_emails
-from processors import customers, matches
+from processors import accounts, customers, matches
 from processors.rules.documents import Site
 from processors.rules.identity import (
     Claim,
@@ -113,7 +113,7 @@ def decide(state: State, site: Site, order: Order, known: Looked) -> OurId | Non
             state.ask(REVIEW, row_key, why, {"candidates": list(candidates)}, waits_for=waits_for)
             return None
     links.make(state.connection, "buyer", site.store_id, order.key, buyer, how)
-    if order.account_id is not None and may_link(key):
+    if order.account_id is not None and _links(state, key):
         customers.know_account(state, site.store_id, order.account_id, buyer, how)
     elif known.account is not None and isinstance(match, Found):
         _ask_whose(state, site, known, match)
@@ -136,10 +136,15 @@ def know_account(state: State, site: Site, order: Order) -> bool:
     return not known.awaits_account
 
 
+def _links(state: State, key: Key) -> bool:
+    """Return whether an order may link its account now: by e-mail only once every customer was read."""
+    return may_link(key) and (key != "own e-mail" or not state.shop.customers or accounts.may_tell(state))
+
+
 def _know_account(state: State, site: Site, order: Order, known: Looked) -> None:
     """Link an account to who is known by its own e-mail, whoever the order's buyer is: that may have been typed."""
     match = match_buyer(replace(known.facts, decided=None))
-    if known.facts.linked is None and order.account_id and isinstance(match, Found | Same) and may_link(match.key):
+    if known.facts.linked is None and order.account_id and isinstance(match, Found | Same) and _links(state, match.key):
         ours = match.our_id if isinstance(match, Same) else customers.id_of(state, match.cust_no)
         customers.know_account(state, site.store_id, order.account_id, ours, "e-mail")
 

@@ -51,7 +51,7 @@ def _settle(state: State, email: str) -> None:
     pos = state.shop.pos
     known = customers_with_email(state.connection, pos, state.shop.entity(pos), email)
     if len(known) == 1:
-        _part_from_others(state, ours, known[0])
+        part_from_others(state, ours, known[0].key)
         know(state, ours, known[0].key, "e-mail")
         # From now on the mirror finds him. Should the e-mail change there, it is nobody's again, not his.
         links.drop(state.connection, "customer", links.UNDER_WAY, email)
@@ -61,11 +61,15 @@ def _settle(state: State, email: str) -> None:
         state.settle("refused", "/".join(creation))
 
 
-def _part_from_others(state: State, ours: OurId, found: Customer) -> None:
+def part_from_others(state: State, ours: OurId, cust_no: str) -> None:
     """Take away the accounts of a customer being created, where the one who was found has clearly another's name.
 
     A clerk may have made them at the same moment, or a guest have typed the e-mail: a person says whose the account is.
     """
+    pos = state.shop.pos
+    found = records.read(state.connection, pos, state.shop.entity(pos), [cust_no], Customer).get(cust_no)
+    if found is None:
+        return  # Not read yet: once it is, this is looked at again.
     for store, key in links.remotes(state.connection, "customer", ours):
         if store in {state.shop.pos, links.UNDER_WAY}:
             continue

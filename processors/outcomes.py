@@ -79,7 +79,7 @@ def _follow_customer(outcome: Outcome, state: State) -> None:
         accounts.take_answer(outcome, state)
     cust_no = outcome.remote.get("cust_no")
     if outcome.system == state.shop.pos and cust_no:
-        _made(state, outcome.key.removeprefix("email:"), cust_no)
+        _made(state, outcome.key.removeprefix("email:"), cust_no, is_found=outcome.result == "already")
 
 
 def _ask_for_buyers(state: State, outcome: Outcome) -> None:
@@ -90,10 +90,12 @@ def _ask_for_buyers(state: State, outcome: Outcome) -> None:
         state.ask("order-customer", row.key, outcome.message, {})
 
 
-def _made(state: State, email: str, cust_no: str) -> None:
+def _made(state: State, email: str, cust_no: str, *, is_found: bool) -> None:
     links.lock(state.connection, [f"email:{email}"])
     ours = links.find(state.connection, "customer", links.UNDER_WAY, email)
     if ours is not None and links.remote(state.connection, "customer", state.shop.pos, ours) is None:
+        if is_found:
+            customers.part_from_others(state, ours, cust_no)
         customers.know(state, ours, cust_no, "created")
 
 

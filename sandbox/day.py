@@ -5,7 +5,6 @@ Every order says in the journal who placed it and whether a document or a hold i
 """
 
 import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +22,7 @@ FEES.append([*FEES[0], *FEES[1]])
 STAFF_S = 15.0  # A document that is voided before anybody can have read it says nothing to a replay.
 POINTS_SHARE = 0.3  # How often points move, for each thing that happens in the shop.
 CARDS_SHARE = 0.1  # How often something happens to a gift card.
+BESIDE_SHARE = 0.06  # How often somebody orders in an odd way, for each thing that happens in the shop.
 LIFE_SHARE = 0.12  # How often something happens to a profile, for each thing that happens in the shop.
 
 
@@ -52,6 +52,7 @@ class Day:
     life: Life | None = None  # What happens to profiles beside the orders; None: nothing.
     points: Points | None = None  # What happens to points; None: nothing.
     gift_cards: GiftCards | None = None  # What happens to gift cards beside the orders; None: nothing.
+    beside: Callable[[], None] | None = None  # What else happens now and then; None: nothing.
     people: list[Person] = field(default_factory=list)
     waiting: list[tuple[str, int]] = field(default_factory=list)  # Orders that are not paid yet.
     placed: list[tuple[str, int]] = field(default_factory=list)  # Orders that were paid.
@@ -70,6 +71,8 @@ class Day:
             if row["EMAIL_ADRS_1"]:
                 emails.setdefault(row["EMAIL_ADRS_1"].lower(), []).append(row)
         for email, rows in sorted(emails.items()):
+            if email.startswith("noemail@"):
+                continue  # It stands for none: see `strangers`.
             expect = "document" if len(rows) == 1 else "hold"
             name = rows[0]["CUST_NO"] if len(rows) == 1 else email
             self.people.append(Person(name, email, email, rows[0]["FST_NAM"], rows[0]["LST_NAM"], expect))
@@ -105,6 +108,8 @@ class Day:
             self.points.step()
         if self.gift_cards is not None and self.gift_cards.dice.random() < CARDS_SHARE:
             self.gift_cards.step()
+        if self.beside is not None and self.dice.random() < BESIDE_SHARE:
+            self.beside()
 
     def sale(self) -> None:
         """Sell one to three of an item at the till."""
@@ -124,7 +129,7 @@ class Day:
 
     def twin_orders(self) -> None:
         """Let a new person place the first orders in both stores at the same moment."""
-        person = self._new_person()
+        person = self.new_person()
         for store in self.remote.stores:
             self._place(store, person)
 
@@ -244,7 +249,7 @@ class Day:
     def odd_order(self) -> None:
         """Place an order that must be held: an item that is gone, no e-mail, a sum that is not one."""
         store, kind = self._store(), self.dice.choice(["unknown item", "no e-mail", "wrong sum"])
-        person = self._new_person()
+        person = self.new_person()
         if kind == "unknown item":
             lines = [{"sku": f"GONE{self.made}", "quantity": 1, "price": "9.99"}]
             self._place(store, person, expect="hold", lines=lines)
@@ -259,7 +264,7 @@ class Day:
         if person.only and account is None:
             store, account = person.only, person.accounts[person.only]
         guest = more.pop("guest", account is None and self.dice.random() < 0.3)
-        body = self._basket(person, guest=guest) | more
+        body = self.basket(person, guest=guest) | more
         if "tamper" not in more and self.dice.random() < 0.15:
             body["gift_cards"] = [self._gift_card()]
         if account is not None or (not guest and store in person.accounts):
@@ -278,7 +283,7 @@ class Day:
             person.paid |= {store} if made["customer_id"] else set()
         return int(made["id"])
 
-    def _basket(self, person: Person, *, guest: bool) -> dict[str, Any]:
+    def basket(self, person: Person, *, guest: bool) -> dict[str, Any]:
         """Fill a basket, and say who is at the checkout."""
         body: dict[str, Any] = {
             "person": person.name,
@@ -311,13 +316,13 @@ class Day:
     def _person(self) -> Person:
         roll = self.dice.random()
         if roll < 0.35:
-            return self._new_person()
+            return self.new_person()
         if roll < 0.4:
             held = [one for one in self.people if one.expect == "hold"]
-            return self.dice.choice(held) if held else self._new_person()
+            return self.dice.choice(held) if held else self.new_person()
         return self.dice.choice([one for one in self.people if one.expect == "document"])
 
-    def _new_person(self) -> Person:
+    def new_person(self) -> Person:
         number = self.born
         self.born += 1
         first, last = self.dice.choice(FIRST), self.dice.choice(LAST)
@@ -336,65 +341,3 @@ class Day:
 
     def _counterpoint(self, path: str, **body: Any) -> None:
         self.remote.post("counterpoint", path, **body).raise_for_status()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Storm:
-    """What breaks during the day, each at a share of its length."""
-
-    remote: Remote
-    kill: Callable[[random.Random], str]  # Kills one of our processes hard; says which.
-    told: Callable[[str], None]
-    happened: list[str] = field(default_factory=list)
-
-    def at(self, share: float, done: set[str], dice: random.Random) -> None:
-        """Let begin and end what is due at this share of the day."""
-        for name, begin, work in self._plan(dice):
-            if share >= begin and name not in done:
-                done.add(name)
-                self.happened.append(name)
-                self.told(name)
-                work()
-
-    def _plan(self, dice: random.Random) -> list[tuple[str, float, Callable[[], Any]]]:
-        remote = self.remote
-        lost = {"hooks_lost": 0.4, "hooks_doubled": 0.3, "hooks_reordered": True}
-        bad = {"share_429": 0.15, "share_500": 0.15, "share_half_applied": 0.25}
-        return [
-            ("web hooks of both stores get lost and doubled", 0.05, lambda: self._both(**lost)),
-            ("Counterpoint is down", 0.15, lambda: remote.faults("counterpoint", down=True)),
-            ("Counterpoint is back, and slow", 0.28, lambda: remote.faults("counterpoint", down=False, delay_s=1.5)),
-            ("Counterpoint is quick again", 0.35, lambda: remote.faults("counterpoint", delay_s=0.0)),
-            ("Counterpoint applies unanswered", 0.36, lambda: remote.faults("counterpoint", share_half_applied=0.3)),
-            ("south answers 429 and 500 and applies without answering", 0.4, lambda: remote.faults("south", **bad)),
-            ("a process of ours is killed hard", 0.5, lambda: self.told(f"killed: {self.kill(dice)}")),
-            ("another process of ours is killed hard", 0.62, lambda: self.told(f"killed: {self.kill(dice)}")),
-            ("Counterpoint answers again", 0.66, lambda: remote.faults("counterpoint", share_half_applied=0.0)),
-            ("north is down", 0.7, lambda: remote.faults("north", down=True)),
-            ("north is back", 0.8, lambda: remote.faults("north", down=False)),
-            ("south is well again", 0.85, lambda: remote.faults("south", **dict.fromkeys(bad, 0.0))),
-            ("web hooks arrive again", 0.95, lambda: self._both(**dict.fromkeys(lost, 0) | {"hooks_reordered": False})),
-        ]
-
-    def _both(self, **switches: Any) -> None:
-        for store in self.remote.stores:
-            self.remote.faults(store, **switches)
-
-
-def play(day: Day, *, seconds: float, per_second: float, storm: Storm | None, seed: int) -> None:
-    """Let things happen at a rate for a while; a storm breaks things meanwhile, and has mended them at the end."""
-    begun = time.monotonic()
-    done: set[str] = set()
-    storm_dice = random.Random(seed)
-    count = 0
-    while (passed := time.monotonic() - begun) < seconds:
-        if storm:
-            storm.at(passed / seconds, done, storm_dice)
-        due = int(passed * per_second)
-        if count >= due:
-            time.sleep(max(0.0, min(0.05, (count + 1) / per_second - passed)))
-            continue
-        day.step()
-        count += 1
-    if storm:
-        storm.at(1.0, done, storm_dice)

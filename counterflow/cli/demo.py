@@ -17,12 +17,14 @@ from counterflow.cli.installation import PER_HOUR, SWEEP_S, Installation, Pipeli
 from counterflow.cli.rebuild import compare_rebuilt
 from sandbox import lives
 from sandbox.aftermath import check_gift_cards, check_refunds, check_shipments, check_till_returns
-from sandbox.day import Day, Storm, play
+from sandbox.day import Day
 from sandbox.gift_cards import GiftCards, check_balances
 from sandbox.life import Life
 from sandbox.points import Points, check_points
 from sandbox.remote import Remote
 from sandbox.shop import Shop, generate
+from sandbox.storm import Storm, play
+from sandbox.strangers import Strangers
 from sandbox.truth import Flow, Site, Truth
 
 CALM_S, CALM_PER_S = 40.0, 10.0
@@ -48,6 +50,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         _settle(made, pipeline, remote)
         day = Day(remote, shop, random.Random(seed), prefixes, life, points, cards)
         day.open()
+        strangers = _strangers(day, seed)
         for store in remote.stores:
             remote.faults(store, delay_s=CALM_DELAY_S)
         calm_s = min(CALM_S, minutes * 60 / 3)
@@ -73,6 +76,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         journal = remote.journal()
         truth = Truth(journal, states, made.sites(), shop, life.merged)
         flows = _flows(truth, made.sites(), (life, points, cards), states, journal)
+        flows.append(strangers.check(states, journal, prefixes))
         _say("replaying every change into the live state")
         live = _replay_live(made, pipeline, remote)
         _say("replaying every change into an empty state")
@@ -139,6 +143,14 @@ def _people(remote: Remote, shop: Shop, seed: int) -> tuple[Life, Points, GiftCa
     cards = GiftCards(remote, shop, random.Random(f"cards {seed}"))
     cards.open()
     return life, points, cards
+
+
+def _strangers(day: Day, seed: int) -> Strangers:
+    """Let people order in odd ways beside the day's."""
+    strangers = Strangers(day.remote, day, random.Random(f"strangers {seed}"))
+    strangers.open()
+    day.beside = strangers.step
+    return strangers
 
 
 def _enter_returns(pipeline: Pipeline, remote: Remote) -> None:

@@ -30,6 +30,7 @@ from counterflow.config import Config, load
 from counterflow.state.server import EmbeddedServer, embedded
 from sandbox.broker import Broker, free_ports
 from sandbox.remote import Remote
+from sandbox.strangers import MAKES_NOBODYS
 from sandbox.truth import Site
 from schemas.requests import DecideReview, SetMaster
 from schemas.topics import PARTITIONS, WORK, WORK_NOW
@@ -62,6 +63,7 @@ LOYALTY = {
     "earned_by": "stores",
 }
 CARDS_AT = "north"
+LOGIN_EMAIL = {"north": "leave", "south": "follow"}
 START_S_MAX = 120.0
 OURS = (b"counterflow.cli", b"kafka.Kafka", b"postgres")
 PREFIXES = {"north": ("N-", "WEBN", 2), "south": ("S-", "WEBS", 3)}  # Order prefix, Counterpoint store, safety stock.
@@ -182,10 +184,11 @@ class Installation:
                 "tax_rule": "TAX",
                 "taxes": {"US-COUNTY-2": {"authority": "COUNTY", "rule": "COUNTY"}},
                 "fee_charge_no": "2",
+                "nobodys_email": "create" if name == MAKES_NOBODYS else "ask",
                 "pay_codes": {"cod": "COD", "gift_card": "GIFT", "*": "CARD"},
             },
             "stock": {"locations": ["MAIN"], "buffer": buffer},
-            "customers": CUSTOMERS,
+            "customers": CUSTOMERS | {"login_email": LOGIN_EMAIL[name]},
             "loyalty": {"first": "add"},
             **({"gift_cards": {"redeem": True, "buy": True}} if name == CARDS_AT else {}),
         }
