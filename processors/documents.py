@@ -74,6 +74,7 @@ def _enter(state: State, document: Document, position: int, store: str, order_id
     if decided is None:
         links.make(state.connection, "buyer", store, order_id, buyer, "document")
     elif decided != buyer and links.remote(state.connection, "customer", COUNTERPOINT, decided) is None:
+        customers.part_from_others(state, decided, document.cust_no)
         customers.know(state, decided, document.cust_no, "document")
     if state.shop.orders_commit_stock:
         state.items |= set(

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from processors.rules.nobody import Nobody
 from schemas.commands import CreateCustomer
-from schemas.requests import DecideMatch
+from schemas.requests import DecideMatch, PartAccount
 from tests.flows import builders as b
 from tests.flows.builders import Row
 from tests.flows.pipeline import Pipeline
@@ -234,6 +234,20 @@ def test_a_login_follows_to_no_address_that_another_has(database: Engine) -> Non
         assert changes(went) == {}
     (note, other) = pipeline.rows("SELECT message FROM log_entry WHERE message LIKE '%login stays%' ORDER BY message")
     assert note != other
+
+
+def test_no_login_is_changed_by_a_value_that_came_from_an_order(database: Engine) -> None:
+    """A guest has typed an e-mail, and a customer was made with it; a person says that the account is theirs."""
+    pipeline = started(database, login_email="follow")
+    pipeline.take(pipeline.there("north", "customers", b.account(7, "a7@example.com")))
+    went = pipeline.take(pipeline.there("north", "orders", b.order(1, "typed@example.com")))
+    (create,) = [one for one in went if isinstance(one.body, CreateCustomer)]
+    pipeline.take(pipeline.answer(create, "applied", cust_no="C-9"))
+    pipeline.take(pipeline.here("AR_CUST", person("C-9", "typed@example.com", at=LATER)))
+    pipeline.take(pipeline.request(PartAccount(store="north", account="7")))
+    went = pipeline.decide("account:north/7", "C-9")
+    assert changes(went)["counterpoint", "C-9"]["email"] == "a7@example.com"
+    assert "email" not in changes(went)["north", "7"]
 
 
 # Another number.
