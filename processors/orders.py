@@ -279,6 +279,7 @@ def _may_be_known(state: State, order: Order, create: CreateCustomer, row: Row) 
         email=create.email,
         first_name=create.first_name,
         last_name=create.last_name,
+        company=create.company,
         phone=create.phone,
         billing=create.billing,
     )
@@ -304,6 +305,7 @@ def _creation(order: Order) -> CreateCustomer:
         email=order.email,
         first_name=billing.first_name,
         last_name=billing.last_name,
+        company=billing.company,
         phone=billing.phone,
         billing=billing,
     )

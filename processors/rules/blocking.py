@@ -53,6 +53,11 @@ class Person:
     postcode: str = ""
 
 
+def company_of(customer: Customer) -> str:
+    """Return the company that a customer is, or that the billing address names."""
+    return customer.company or (customer.billing.company if customer.billing else "")
+
+
 def person_of(customer: Customer) -> Person:
     """Give what is compared of a record."""
     place = customer.billing
@@ -60,7 +65,7 @@ def person_of(customer: Customer) -> Person:
         key=customer.key,
         first_name=customer.first_name,
         last_name=customer.last_name,
-        company=place.company if place else "",
+        company=company_of(customer),
         email=customer.email or "",
         phone=customer.phone,
         line_1=place.line_1 if place else "",
