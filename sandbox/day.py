@@ -5,7 +5,6 @@ Every order says in the journal who placed it and whether a document or a hold i
 """
 
 import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +13,13 @@ from sandbox.gift_cards import GiftCards
 from sandbox.life import Life
 from sandbox.points import Points
 from sandbox.remote import Remote
-from sandbox.shop import CARD_CENTS, FIRST, LAST, Shop
+from sandbox.shop import CARD_CENTS, FIRST, LAST, TRADES, Shop
 
 # State and county, as the shop's file names them; a fee below 0 is a discount on the whole order.
 TAXES: list[dict[str, float]] = [{}, {"US-TAX-1": 8.25}, {"US-STATE-1": 6.25, "US-COUNTY-2": 1.5}]
 FEES = [[{"name": "Gift wrap", "cents": 350}], [{"name": "Loyalty", "cents": -137}]]
 FEES.append([*FEES[0], *FEES[1]])
+COMPANIES_EVERY = 15  # One in so many who were not known before orders for a company.
 STAFF_S = 15.0  # A document that is voided before anybody can have read it says nothing to a replay.
 POINTS_SHARE = 0.3  # How often points move, for each thing that happens in the shop.
 CARDS_SHARE = 0.1  # How often something happens to a gift card.
@@ -35,6 +35,7 @@ class Person:
     email: str
     first_name: str
     last_name: str
+    company: str = ""  # Then nobody's name is given.
     expect: str = "document"  # "hold" where his e-mail belongs to several customers, or he gives none.
     accounts: dict[str, int] = field(default_factory=dict)  # Store -> customer id, once he has ordered there.
     only: str = ""  # The one store he orders in from now on, signed in; "" for any.
@@ -72,7 +73,9 @@ class Day:
         for email, rows in sorted(emails.items()):
             expect = "document" if len(rows) == 1 else "hold"
             name = rows[0]["CUST_NO"] if len(rows) == 1 else email
-            self.people.append(Person(name, email, email, rows[0]["FST_NAM"], rows[0]["LST_NAM"], expect))
+            first, last = rows[0]["FST_NAM"] or "", rows[0]["LST_NAM"] or ""
+            company = rows[0]["NAM"] if rows[0]["CUST_NAM_TYP"] == "B" else ""
+            self.people.append(Person(name, email, email, first, last, company, expect))
         self.born = len(self.people)
         self.cards = {one["GFC_NO"]: CARD_CENTS for one in self.shop.gift_cards}
 
@@ -295,6 +298,8 @@ class Day:
             "shipping_cents": self.dice.choice([0, 599, 1250]),
             "taxes": self.dice.choice(TAXES),
         }
+        if person.company:
+            body["address"] = {"company": person.company}
         if self.dice.random() < 0.25:
             body["fees"] = self.dice.choice(FEES)
         if self.dice.random() < 0.2:
@@ -323,6 +328,9 @@ class Day:
         first, last = self.dice.choice(FIRST), self.dice.choice(LAST)
         email = f"{first}.{last}.new{number}@example.net".lower()
         person = Person(f"new{number}", email, email, first, last)
+        if number % COMPANIES_EVERY == 0:
+            person.company = f"{last} {TRADES[number % len(TRADES)]} LLC"
+            person.first_name = person.last_name = ""
         self.people.append(person)
         return person
 
@@ -336,65 +344,3 @@ class Day:
 
     def _counterpoint(self, path: str, **body: Any) -> None:
         self.remote.post("counterpoint", path, **body).raise_for_status()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Storm:
-    """What breaks during the day, each at a share of its length."""
-
-    remote: Remote
-    kill: Callable[[random.Random], str]  # Kills one of our processes hard; says which.
-    told: Callable[[str], None]
-    happened: list[str] = field(default_factory=list)
-
-    def at(self, share: float, done: set[str], dice: random.Random) -> None:
-        """Let begin and end what is due at this share of the day."""
-        for name, begin, work in self._plan(dice):
-            if share >= begin and name not in done:
-                done.add(name)
-                self.happened.append(name)
-                self.told(name)
-                work()
-
-    def _plan(self, dice: random.Random) -> list[tuple[str, float, Callable[[], Any]]]:
-        remote = self.remote
-        lost = {"hooks_lost": 0.4, "hooks_doubled": 0.3, "hooks_reordered": True}
-        bad = {"share_429": 0.15, "share_500": 0.15, "share_half_applied": 0.25}
-        return [
-            ("web hooks of both stores get lost and doubled", 0.05, lambda: self._both(**lost)),
-            ("Counterpoint is down", 0.15, lambda: remote.faults("counterpoint", down=True)),
-            ("Counterpoint is back, and slow", 0.28, lambda: remote.faults("counterpoint", down=False, delay_s=1.5)),
-            ("Counterpoint is quick again", 0.35, lambda: remote.faults("counterpoint", delay_s=0.0)),
-            ("Counterpoint applies unanswered", 0.36, lambda: remote.faults("counterpoint", share_half_applied=0.3)),
-            ("south answers 429 and 500 and applies without answering", 0.4, lambda: remote.faults("south", **bad)),
-            ("a process of ours is killed hard", 0.5, lambda: self.told(f"killed: {self.kill(dice)}")),
-            ("another process of ours is killed hard", 0.62, lambda: self.told(f"killed: {self.kill(dice)}")),
-            ("Counterpoint answers again", 0.66, lambda: remote.faults("counterpoint", share_half_applied=0.0)),
-            ("north is down", 0.7, lambda: remote.faults("north", down=True)),
-            ("north is back", 0.8, lambda: remote.faults("north", down=False)),
-            ("south is well again", 0.85, lambda: remote.faults("south", **dict.fromkeys(bad, 0.0))),
-            ("web hooks arrive again", 0.95, lambda: self._both(**dict.fromkeys(lost, 0) | {"hooks_reordered": False})),
-        ]
-
-    def _both(self, **switches: Any) -> None:
-        for store in self.remote.stores:
-            self.remote.faults(store, **switches)
-
-
-def play(day: Day, *, seconds: float, per_second: float, storm: Storm | None, seed: int) -> None:
-    """Let things happen at a rate for a while; a storm breaks things meanwhile, and has mended them at the end."""
-    begun = time.monotonic()
-    done: set[str] = set()
-    storm_dice = random.Random(seed)
-    count = 0
-    while (passed := time.monotonic() - begun) < seconds:
-        if storm:
-            storm.at(passed / seconds, done, storm_dice)
-        due = int(passed * per_second)
-        if count >= due:
-            time.sleep(max(0.0, min(0.05, (count + 1) / per_second - passed)))
-            continue
-        day.step()
-        count += 1
-    if storm:
-        storm.at(1.0, done, storm_dice)

@@ -17,12 +17,13 @@ from counterflow.cli.installation import PER_HOUR, SWEEP_S, Installation, Pipeli
 from counterflow.cli.rebuild import compare_rebuilt
 from sandbox import lives
 from sandbox.aftermath import check_gift_cards, check_refunds, check_shipments, check_till_returns
-from sandbox.day import Day, Storm, play
+from sandbox.day import Day
 from sandbox.gift_cards import GiftCards, check_balances
 from sandbox.life import Life
 from sandbox.points import Points, check_points
 from sandbox.remote import Remote
 from sandbox.shop import Shop, generate
+from sandbox.storm import Storm, play
 from sandbox.truth import Flow, Site, Truth
 
 CALM_S, CALM_PER_S = 40.0, 10.0
