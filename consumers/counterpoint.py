@@ -18,7 +18,7 @@ from counterflow import log
 from counterflow.clock import Clock
 from counterflow.config import GiftCards, Points
 from counterflow.errors import Broken, Held, Rejected, Transient
-from counterflow.systems.counterpoint import cards, read, releases, sql, write
+from counterflow.systems.counterpoint import cards, customers, read, releases, sql, write
 from counterflow.systems.counterpoint import points as loyalty
 from counterflow.systems.counterpoint.client import CounterpointClient
 from counterflow.systems.counterpoint.dialects import app_lock
@@ -176,33 +176,24 @@ class CounterpointTarget:
                 return self._note(wanted)
 
     def _have_customer(self, wanted: CreateCustomer) -> tuple[str, Remote, dict[str, Any]]:
-        """Find the customer with this e-mail, or create one, with nobody else between the two."""
-        if len(wanted.email) > write.EMAIL_LENGTH:
-            raise Held(f"the e-mail address has more than the {write.EMAIL_LENGTH} characters that Counterpoint keeps")
-        name = f"customer:{wanted.email.lower()}"
+        """Find the customer by e-mail, or by their order, or create one, with nobody else between the two."""
+        name = customers.name_of(wanted)
         with self._locked(name) as connection:
-            number = self._known_customer(connection, wanted)
+            customers.check(connection, wanted)
+            number = customers.known(connection, wanted)
             if not number:
                 self._claim(name)
                 # Looked at again: an earlier request may have been carried out just before its claim ran out.
-                number = self._known_customer(connection, wanted)
+                number = customers.known(connection, wanted)
             if number:
                 self._settle(name, "done", number)
                 return "already", {"cust_no": number}, {}
             payload = write.customer_payload(wanted, self._workgroup)
             made: str = self._send(name, lambda: self._client.create_customer(payload))
-            if made not in {one for one, _ in sql.customers_with_email(connection, wanted.email)}:
+            if made not in customers.find(connection, wanted):
                 raise Transient(f"customer {made} was created but is not seen yet in the database")
             self._settle(name, "done", made)
         return "applied", {"cust_no": made}, {"request": payload, "response": {"CUST_NO": made}}
-
-    def _known_customer(self, connection: Connection, wanted: CreateCustomer) -> str | None:
-        """Give the one customer with this e-mail; None where there is none."""
-        known = sql.customers_with_email(connection, wanted.email)
-        if len(known) > 1:
-            numbers = ", ".join(number for number, _ in known)
-            raise Held(f"{len(known)} customers have this e-mail address by now: {numbers}")
-        return known[0][0] if known else None
 
     def _change_customer(self, wanted: ChangeCustomer) -> tuple[str, Customer, dict[str, Any]]:
         """Have some columns of a customer so; nothing is written where he is not as he was decided on."""

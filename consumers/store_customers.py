@@ -87,7 +87,13 @@ class StoreCustomers:
         return Done(result="already", remote={"account_id": found.key}, record=found)
 
     def create_buyer(self, wanted: CreateCustomer) -> Done:
-        """Have a customer of the other store here, where this store is the pair's point of sale. Raises as `change`."""
+        """Have a customer of the other store here, where this store is the pair's point of sale.
+
+        Raises:
+            Rejected: They have no e-mail, without which a store has no account. Otherwise as `change`.
+        """
+        if not wanted.email:
+            raise Rejected("an account needs an e-mail, and this customer has none: enter them by hand")
         address = wanted.billing
         place = Postal(**{line: getattr(address, line) for line in Postal.__struct_fields__})
         fields: dict[str, Value] = {
@@ -96,8 +102,11 @@ class StoreCustomers:
             "phone": wanted.phone,
             "billing": place,
         }
+        fields |= {} if wanted.marketing is None else {"marketing": wanted.marketing}
         known = {name: value for name, value in fields.items() if not is_empty(value)}
-        done = self.create(CreateAccount(email=wanted.email, pos_id="", fields=as_profile(known)))
+        done = self.create(
+            CreateAccount(email=wanted.email, pos_id="", fields=as_profile(known), company=wanted.company)
+        )
         return msgspec.structs.replace(done, remote={"cust_no": done.remote["account_id"]})
 
     def _find(self, email: str) -> Customer | None:

@@ -197,9 +197,10 @@ def adopt(state: State, store: str, customer: Customer) -> None:
         email=customer.email,
         first_name=customer.first_name,
         last_name=customer.last_name,
+        company=customer.company,
+        marketing=customer.marketing,
         phone=customer.phone,
         billing=customer.billing or Address(),
-        marketing=customer.marketing,
     )
     if not matches.may_create(state, state.shop.pos, store, customer, state.shop.customers[store].matches):
         return
@@ -303,7 +304,8 @@ def _decide(
     shown = of_customer(customer, set(policy.fields) & state.shop.abilities[store].fields - {"email"})
     left_out = known.nobodys.get(customer.key, set())
     values = {name: value for name, value in shown.items() if not is_empty(value) and name not in left_out}
-    body = CreateAccount(email=customer.email or "", pos_id=customer.key, fields=as_profile(values))
+    email, company = customer.email or "", customer.company
+    body = CreateAccount(email=email, pos_id=customer.key, fields=as_profile(values), company=company)
     seen_at = last_seen(customer)
     priority = int(seen_at.timestamp()) if seen_at else 0  # The most recent first (req-C2).
     if not matches.may_create(state, store, state.shop.pos, customer, policy.matches, new=known.new):

@@ -301,6 +301,7 @@ def _may_be_known(state: State, order: Order, create: CreateCustomer, row: Row) 
         email=create.email,
         first_name=create.first_name,
         last_name=create.last_name,
+        company=create.company,
         phone=create.phone,
         billing=create.billing,
     )
@@ -326,6 +327,7 @@ def _creation(order: Order, email: str, account: Customer | None) -> CreateCusto
         email=email,
         first_name=own.first_name if own else billing.first_name,
         last_name=own.last_name if own else billing.last_name,
+        company=billing.company,
         phone=billing.phone,
         billing=billing,
         marketing=account.marketing if account is not None else None,

@@ -13,12 +13,13 @@ from sandbox.gift_cards import GiftCards
 from sandbox.life import Life
 from sandbox.points import Points
 from sandbox.remote import Remote
-from sandbox.shop import CARD_CENTS, FIRST, LAST, Shop
+from sandbox.shop import CARD_CENTS, FIRST, LAST, TRADES, Shop
 
 # State and county, as the shop's file names them; a fee below 0 is a discount on the whole order.
 TAXES: list[dict[str, float]] = [{}, {"US-TAX-1": 8.25}, {"US-STATE-1": 6.25, "US-COUNTY-2": 1.5}]
 FEES = [[{"name": "Gift wrap", "cents": 350}], [{"name": "Loyalty", "cents": -137}]]
 FEES.append([*FEES[0], *FEES[1]])
+COMPANIES_EVERY = 15  # One in so many who were not known before orders for a company.
 STAFF_S = 15.0  # A document that is voided before anybody can have read it says nothing to a replay.
 POINTS_SHARE = 0.3  # How often points move, for each thing that happens in the shop.
 CARDS_SHARE = 0.1  # How often something happens to a gift card.
@@ -35,6 +36,7 @@ class Person:
     email: str
     first_name: str
     last_name: str
+    company: str = ""  # Then nobody's name is given.
     expect: str = "document"  # "hold" where his e-mail belongs to several customers, or he gives none.
     accounts: dict[str, int] = field(default_factory=dict)  # Store -> customer id, once he has ordered there.
     only: str = ""  # The one store he orders in from now on, signed in; "" for any.
@@ -75,7 +77,9 @@ class Day:
                 continue  # It stands for none: see `strangers`.
             expect = "document" if len(rows) == 1 else "hold"
             name = rows[0]["CUST_NO"] if len(rows) == 1 else email
-            self.people.append(Person(name, email, email, rows[0]["FST_NAM"], rows[0]["LST_NAM"], expect))
+            first, last = rows[0]["FST_NAM"] or "", rows[0]["LST_NAM"] or ""
+            company = rows[0]["NAM"] if rows[0]["CUST_NAM_TYP"] == "B" else ""
+            self.people.append(Person(name, email, email, first, last, company, expect))
         self.born = len(self.people)
         self.cards = {one["GFC_NO"]: CARD_CENTS for one in self.shop.gift_cards}
 
@@ -300,6 +304,8 @@ class Day:
             "shipping_cents": self.dice.choice([0, 599, 1250]),
             "taxes": self.dice.choice(TAXES),
         }
+        if person.company:
+            body["address"] = {"company": person.company}
         if self.dice.random() < 0.25:
             body["fees"] = self.dice.choice(FEES)
         if self.dice.random() < 0.2:
@@ -328,6 +334,9 @@ class Day:
         first, last = self.dice.choice(FIRST), self.dice.choice(LAST)
         email = f"{first}.{last}.new{number}@example.net".lower()
         person = Person(f"new{number}", email, email, first, last)
+        if number % COMPANIES_EVERY == 0:
+            person.company = f"{last} {TRADES[number % len(TRADES)]} LLC"
+            person.first_name = person.last_name = ""
         self.people.append(person)
         return person
 

@@ -4,6 +4,7 @@ Nobody in it exists: the names are put together from common ones, the addresses 
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ CITIES = [
 ]
 THINGS = "Mug Lamp Scarf Kettle Basket Candle Puzzle Journal Teapot Blanket Vase Clock Apron Tray Pillow Board".split()
 KINDS = "Oak Linen Copper Blue Large Small Striped Classic Enamel Woven Glass Winter Garden Travel".split()
+TRADES = "Plumbing Bakery Catering Design Dental Garage Flowers Roofing".split()
 CATEGORIES = ("KITCHEN", "HOME", "GIFTS", "PAPER")
 STORES = ("north", "south")
 
@@ -45,7 +47,8 @@ class Shop:
 def generate(seed: int, *, customers: int = 2000, items: int = 500) -> Shop:
     """Generate a shop; the same seed gives the same shop."""
     dice = random.Random(seed)
-    people = _profiled(list(_customers(dice, customers)), random.Random(f"profiles {seed}"))
+    people = _with_companies(list(_customers(dice, customers)), random.Random(f"companies {seed}"))
+    people = _profiled(people, random.Random(f"profiles {seed}"))
     people = _with_points(people, random.Random(f"points {seed}"))
     things = [_item(dice, number) for number in range(1, items + 1)]
     shelves = [
@@ -75,6 +78,23 @@ def _customers(dice: random.Random, count: int) -> Iterator[dict[str, Any]]:
                 "EMAIL_ADRS_1": None if number % 100 else one["EMAIL_ADRS_1"],
                 "NAM": f"{one['FST_NAM'][:1]} {one['LST_NAM']}",
             }
+
+
+COMPANIES_SHARE = 0.03  # Of the customers; of whoever else shares an e-mail or comes twice none is one.
+
+
+def _with_companies(rows: list[dict[str, Any]], dice: random.Random) -> list[dict[str, Any]]:
+    """Make some customers companies: a full name, and nobody's first and last one."""
+    shared = Counter(row["EMAIL_ADRS_1"] for row in rows if row["EMAIL_ADRS_1"])
+    for row in rows:
+        row["CUST_NAM_TYP"] = "P"
+        number, email = int(row["CUST_NO"]) % 10_000, row["EMAIL_ADRS_1"]
+        if dice.random() < COMPANIES_SHARE and number % 50 and shared.get(email, 1) == 1:
+            trade = dice.choice(TRADES)
+            row |= {"CUST_NAM_TYP": "B", "NAM": f"{dice.choice(LAST)} {trade} LLC", "FST_NAM": None, "LST_NAM": None}
+            own = f"office.{trade}{number}@example.com".lower()
+            row["EMAIL_ADRS_1"] = email and (own.upper() if email.isupper() else own)
+    return rows
 
 
 CARD_CENTS = 5000  # On each gift card.
@@ -172,9 +192,10 @@ def _account(dice: random.Random, name: str) -> dict[str, Any]:
 
 def _as_account(row: dict[str, Any], *, is_in_step: bool) -> dict[str, Any]:
     """Give a customer's account; one that is in step has all that Counterpoint has, as after a year of counterflow."""
-    bare = {"email": row["EMAIL_ADRS_1"].lower(), "first_name": row["FST_NAM"], "last_name": row["LST_NAM"]}
+    bare = {"email": row["EMAIL_ADRS_1"].lower(), "first_name": row["FST_NAM"] or "", "last_name": row["LST_NAM"] or ""}
+    named = {"company": row["NAM"]} if row["CUST_NAM_TYP"] == "B" else {}
     if not is_in_step:
-        return bare
+        return bare | ({"billing": named} if named else {})
     lines = {"address_1": "ADRS_1", "city": "CITY", "state": "STATE", "postcode": "ZIP_COD", "country": "CNTRY"}
     meta = {
         "counterpoint_cust_no": row["CUST_NO"],
@@ -182,7 +203,7 @@ def _as_account(row: dict[str, Any], *, is_in_step: bool) -> dict[str, Any]:
     }
     meta |= {"counterflow_group": row["CATEG_COD"]} if row["CATEG_COD"] else {}
     return bare | {
-        "billing": {name: row[column] for name, column in lines.items()} | {"phone": row["PHONE_1"]},
+        "billing": {name: row[column] for name, column in lines.items()} | {"phone": row["PHONE_1"]} | named,
         "meta_data": [{"key": key, "value": value} for key, value in meta.items()],
     }
 

@@ -1,4 +1,4 @@
-"""What breaks during a day, and playing the day through it."""
+"""The day's weather: what breaks and is mended while things happen, and the clock that lets them happen."""
 
 import random
 import time

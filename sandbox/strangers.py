@@ -1,7 +1,7 @@
 """Orders that must make nobody somebody else, and what must come of them. Knows nothing of the pipeline's rules.
 
 Somebody signed in types another's e-mail at the checkout, or a slip; somebody gives an address that stands for none, or
-the one that the till's walk-in has; a company buys; somebody says no to mail when they sign up, or says nothing.
+the one that the till's walk-in has; somebody says no to mail when they sign up, or says nothing.
 """
 
 import random
@@ -19,7 +19,6 @@ Row = Mapping[str, Any]
 WALK_IN = "CASH"
 NOBODYS = "none@none.com"
 MAKES_NOBODYS = "north"  # The store whose orders with such an e-mail make a customer of their own; the other asks.
-TRADES = ("Bakery LLC", "Plumbing Inc", "Garage", "Flowers LLC")
 
 
 @dataclass(slots=True)
@@ -32,7 +31,6 @@ class Strangers:
     others: list[Person] = field(default_factory=list)  # Customers whose e-mail somebody else may type: they keep it.
     typed: dict[tuple[str, int], str] = field(default_factory=dict)  # Account -> the customer whose e-mail was typed.
     wishes: dict[tuple[str, int], str] = field(default_factory=dict)  # Account -> what its owner said of mail, or "".
-    companies: dict[str, str] = field(default_factory=dict)  # E-mail -> the company's name.
     made: int = 0
 
     def open(self) -> None:
@@ -45,14 +43,13 @@ class Strangers:
 
     def step(self) -> None:
         """Let one thing happen."""
-        work = self.dice.choice([self.mistyped, self.mistyped, self.walk_in, self.company, self.sign_up])
+        work = self.dice.choice([self.mistyped, self.mistyped, self.walk_in, self.sign_up])
         work()
 
-    def _signed_up(self, store: str, person: Person, *, wish: str = "", company: str = "") -> int:
+    def _signed_up(self, store: str, person: Person, *, wish: str = "") -> int:
         meta = [{"key": "counterflow_marketing", "value": wish}] if wish else []
         names = {"first_name": person.first_name, "last_name": person.last_name}
-        billing = names | ({"company": company} if company else {})
-        answer = self.remote.post(store, "customers", email=person.email, meta_data=meta, billing=billing, **names)
+        answer = self.remote.post(store, "customers", email=person.email, meta_data=meta, billing=names, **names)
         answer.raise_for_status()
         person.accounts[store] = int(answer.json()["id"])
         self.wishes[store, person.accounts[store]] = wish
@@ -86,15 +83,6 @@ class Strangers:
         is_made = store == MAKES_NOBODYS
         self._place(store, person, email=NOBODYS, expect="document" if is_made else "hold")
 
-    def company(self) -> None:
-        """Let a company order, as a guest or with an account."""
-        store, person = self.dice.choice(self.remote.stores), self.day.new_person()
-        self.made += 1
-        name = f"{person.last_name} {self.made} {self.dice.choice(TRADES)}"
-        self.companies[person.email] = name
-        signed = {"customer_id": self._signed_up(store, person, company=name)} if self.dice.random() < 0.5 else {}
-        self._place(store, person, address={"company": name}, **signed)
-
     def sign_up(self) -> None:
         """Let somebody sign up who says no to mail, or says nothing, and order."""
         store, person = self.dice.choice(self.remote.stores), self.day.new_person()
@@ -109,7 +97,7 @@ class Strangers:
         accounts = {
             (store, one["id"]): in_store(one) for store in self.remote.stores for one in states[store]["customers"]
         }
-        flow.changes = len(self.typed) + len(self.wishes) + len(self.companies)
+        flow.changes = len(self.typed) + len(self.wishes)
         for place, number in self.typed.items():
             if accounts[place]["pos_id"] in {number, merged.get(number, number)}:
                 flow.wrong.append(f"{place} became customer {number}'s, whose e-mail was typed")
@@ -117,19 +105,8 @@ class Strangers:
             shown, owner = accounts[place]["marketing"], rows.get(accounts[place]["pos_id"], {})
             if wish in {"no", ""} and (shown == "yes" or owner.get("INCLUDE_IN_MARKETING_MAILOUTS") == "Y"):
                 flow.wrong.append(f"{place} said {wish or 'nothing'!r} of mail, and it is yes now")
-        flow.wrong += self._check_companies(rows, accounts)
         flow.wrong += _check_walk_in(states, journal, rows, prefixes)
         return flow
-
-    def _check_companies(
-        self, rows: Mapping[str, Row], accounts: Mapping[tuple[str, int], Mapping[str, str]]
-    ) -> list[str]:
-        wrong = []
-        for row in rows.values():
-            name = self.companies.get(str(row["EMAIL_ADRS_1"] or "").lower())
-            if name is not None and (row["CUST_NAM_TYP"], row["NAM"]) != ("B", name[:40]):
-                wrong.append(f"company {name!r} is customer {row['CUST_NO']}, {row['CUST_NAM_TYP']} {row['NAM']!r}")
-        return wrong
 
 
 def _check_walk_in(

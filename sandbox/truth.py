@@ -201,7 +201,22 @@ class Truth:
             f"customer {one} is {len(who)} persons: {who}" for one, who in owners.items() if len(set(who)) > 1
         ]
         flow.wrong += self._created_twice(before)
+        flow.wrong += self._taken_for_another_kind(buyers)
         return flow
+
+    def _taken_for_another_kind(self, buyers: Mapping[str, str]) -> list[str]:
+        """Find companies that became a person, or lost their name, and persons who became a company."""
+        rows = {row["CUST_NO"]: row for row in self._states["counterpoint"]["customers"]}
+        wrong = {}
+        for order in self.orders:
+            number = buyers.get(self._sites[order.store].prefix + order.order_id, "")
+            row, company = rows.get(number), order.entry["data"].get("company", "")
+            if row is None or number in self._merged.values() or order.entry["data"]["expect"] != "document":
+                continue
+            shown = row["NAM"] if row["CUST_NAM_TYP"] == "B" else ""
+            if shown != company[:40]:
+                wrong[number] = f"customer {number} is {shown!r} as a company, expected {company!r}"
+        return list(wrong.values())
 
     def _created_twice(self, before: set[str]) -> list[str]:
         emails: dict[str, int] = {}

@@ -58,6 +58,11 @@ def nickname(first: str) -> str:
     return _NICKNAMES.get(first, first)
 
 
+def company_of(customer: Customer) -> str:
+    """Return the company that a customer is, or that the billing address names."""
+    return customer.company or (customer.billing.company if customer.billing else "")
+
+
 def person_of(customer: Customer) -> Person:
     """Give what is compared of a record."""
     place = customer.billing
@@ -65,7 +70,7 @@ def person_of(customer: Customer) -> Person:
         key=customer.key,
         first_name=customer.first_name,
         last_name=customer.last_name,
-        company=place.company if place else "",
+        company=company_of(customer),
         email=customer.email or "",
         phone=customer.phone,
         line_1=place.line_1 if place else "",

@@ -5,7 +5,8 @@ again. What shows it, the strongest first:
 
 1. A document of his is another customer's now.
 2. Another's points rose by exactly what he had, or by a sum that no ticket explains and that is what he had.
-3. Another lost the flag when he did, and has his e-mail, his phone or his name.
+3. Another lost the flag when he did, and has his e-mail, his phone or his name; a company is its name, and to have
+   none is not to have the same.
 
 Exactly one customer shown by the strongest trace there is: they are the survivor. Several, or only a lost flag: a
 person says. So where somebody is alike in all that tells a person: the customer may have been given another number. No
@@ -15,6 +16,7 @@ trace at all: they were deleted.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from processors.rules.blocking import company_of
 from schemas.profiles import e164
 from schemas.records import Customer
 
@@ -74,11 +76,15 @@ def _is_alike(gone: Customer, one: Suspect) -> bool:
         return False
     other = one.customer
     same_phone = bool(gone.phone) and e164(gone.phone) == e164(other.phone)
-    return same_phone or (gone.email is not None and gone.email == other.email) or _name(gone) == _name(other)
+    return same_phone or (gone.email is not None and gone.email == other.email) or _has_same_name(gone, other)
 
 
-def _name(customer: Customer) -> str:
-    return f"{customer.first_name} {customer.last_name}".casefold()
+def _has_same_name(one: Customer, other: Customer) -> bool:
+    """Return whether two have one name: the persons', else the companies' they are or belong to."""
+    names = [f"{customer.first_name} {customer.last_name}".strip().casefold() for customer in (one, other)]
+    if not all(names):
+        names = [company_of(customer).casefold() for customer in (one, other)]
+    return bool(names[0]) and names[0] == names[1]
 
 
 def _numbers(found: Sequence[Suspect]) -> tuple[str, ...]:

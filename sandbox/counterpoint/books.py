@@ -138,7 +138,7 @@ class Books:
             if not given.get("CUST_NO"):
                 following = update(t.workgroup).where(t.workgroup.c.WRKGRP_ID == workgroup)
                 connection.execute(following.values(NXT_CUST_NO=group["NXT_CUST_NO"] + 1))
-            row = {name: template[name] for name in ("CUST_TYP", "TAX_COD", "CATEG_COD")}
+            row = {name: template[name] for name in t.OF_TEMPLATE}
             row |= {"IS_ECOMM_CUST": "N"} | known_columns(t.customer, given)
             row |= {"CUST_NO": number, "NAM": row.get("NAM") or _full_name(row)}
             row["NAM_UPR"] = row["NAM"].upper()

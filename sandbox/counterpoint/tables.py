@@ -64,6 +64,9 @@ CUSTOMER_COLUMNS: dict[str, Kind] = {
     "LST_SAL_DAT": DateTime(),
 }
 customer = _table("AR_CUST", {"CUST_NO": String(15)}, CUSTOMER_COLUMNS)
+# What a new customer has of the workgroup's template where nobody says it (counterpoint 2). Which columns the real one
+# copies is not known: these are the ones that would be taken for somebody's word.
+OF_TEMPLATE = ("CUST_TYP", "CUST_NAM_TYP", "TAX_COD", "CATEG_COD", "LOY_PGM_COD", "INCLUDE_IN_MARKETING_MAILOUTS")
 note = _table("AR_CUST_NOTE", {"CUST_NO": String(15), "NOTE_ID": String(20)}, _texts(200, "NOTE_TXT"))
 address = _table(
     "AR_SHIP_ADRS",
@@ -194,7 +197,9 @@ package = _table("PS_DOC_PKG_TRK_NO", {"DOC_ID": BigInteger(), "SEQ_NO": Integer
 contact = _table(
     "PS_DOC_CONTACT",
     {"DOC_ID": BigInteger(), "CONTACT_ID": Integer()},
-    _texts(50, "NAM", "ADRS_1", "ADRS_2", "CITY", "STATE", "ZIP_COD", "CNTRY", "PHONE_1", "EMAIL_ADRS_1"),
+    _texts(50, "NAM", "ADRS_1", "ADRS_2", "CITY", "STATE", "ZIP_COD", "CNTRY", "PHONE_1", "EMAIL_ADRS_1")
+    | _texts(25, "FST_NAM", "LST_NAM")
+    | {"NAM_TYP": FLAG},
 )
 pay_code = _table("SY_PAY_COD", {"PAY_COD": String(10)}, {"DESCR": String(30), "PAY_TYP": FLAG})
 workgroup = _table("SY_WRKGRP", {"WRKGRP_ID": String(10)}, {"NXT_CUST_NO": BigInteger(), "TMPLT_CUST_NO": String(15)})
@@ -233,7 +238,7 @@ TRACKED = (customer, item, inventory, document)
 
 # What is searched by. A card's activity is found by the table's key, which begins with GFC_NO.
 SEARCHED = {
-    "AR_CUST": ('lower("EMAIL_ADRS_1")',),
+    "AR_CUST": ('lower("EMAIL_ADRS_1")', '"COMMNT"'),
     "PS_DOC_HDR": ('"CUST_PO_NO"',),
     "AR_LOY_PT_ADJ": ('"DOC_NO"', '"REF"', '"CUST_NO"'),
     "AR_LOY_PT_ADJ_HIST": ('"DOC_NO"', '"REF"', '"CUST_NO"', '"ROW_TS"'),
@@ -305,7 +310,9 @@ def _fill(connection: Connection) -> None:
     """Enter what every company has: a workgroup with its template, stores, stations, locations, pay codes."""
     execute = connection.execute
     execute(database.insert(), [{"DB_ID": 1, "DB_VER": "8.5.7.2"}])
-    execute(customer.insert(), [{"CUST_NO": "TEMPLATE", "NAM": "Template", "CUST_TYP": "C", "TAX_COD": "TAX"}])
+    template = {"CUST_NO": "TEMPLATE", "NAM": "Template", "CUST_TYP": "C", "CUST_NAM_TYP": "P", "TAX_COD": "TAX"}
+    template |= {"CATEG_COD": "RETAIL", "LOY_PGM_COD": "REWARDS", "INCLUDE_IN_MARKETING_MAILOUTS": "Y"}
+    execute(customer.insert(), [template])
     execute(customer.insert(), [{"CUST_NO": "CASH", "NAM": "Walk-in", "CUST_TYP": "C", "IS_ECOMM_CUST": "N"}])
     execute(workgroup.insert(), [{"WRKGRP_ID": "1", "NXT_CUST_NO": 200001, "TMPLT_CUST_NO": "TEMPLATE"}])
     execute(location.insert(), [{"LOC_ID": "MAIN", "DESCR": "Main street"}, {"LOC_ID": "WH2", "DESCR": "Warehouse"}])

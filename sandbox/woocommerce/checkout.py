@@ -31,6 +31,7 @@ def place(store: Store, given: Mapping[str, Any]) -> Row:
     account = _account(store, given)
     billing = _billing(store, account, given)
     method = str(given.get("payment_method") or "cod")
+    who = {name: given.get(name) for name in ("person", "expect")} | {"company": billing.get("company") or ""}
     entry = orders.Entry(
         actor="shopper",
         status=status,
@@ -48,7 +49,7 @@ def place(store: Store, given: Mapping[str, Any]) -> Row:
         },
         gift_cards=cards,
         tamper=given.get("tamper") or {},
-        journal={"person": given.get("person"), "expect": given.get("expect"), "guest": account == 0},
+        journal=who | {"guest": account == 0},
     )
     placed = orders.enter(store, entry)
     wallets.pay(store, placed)

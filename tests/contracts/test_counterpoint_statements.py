@@ -18,7 +18,7 @@ from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 
 from counterflow.cli.installation import LOYALTY
 from counterflow.config import GiftCards, Points
-from counterflow.systems.counterpoint import cards, points, releases, sql, tracking
+from counterflow.systems.counterpoint import cards, customers, points, releases, sql, tracking
 from counterflow.systems.counterpoint.dialects import app_lock, oldest_active
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -97,6 +97,8 @@ def of_look_ups() -> dict[str, str]:
         "missing_columns": recorded(sql.missing_columns),
         **of_releases(),
         "customers_with_email": recorded(lambda one: sql.customers_with_email(one, "ana@example.com")),
+        "customers_with_comment": recorded(lambda one: customers.with_comment(one, "Web order north/1042")),
+        "customers_have_comments": recorded(customers.has_comments),
         "documents_with_marker": recorded(
             lambda one: sql.documents_with_marker(one, "N-17", [sql.PS_DOC_HDR, *posted])
         ),

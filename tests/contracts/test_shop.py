@@ -108,6 +108,29 @@ def test_it_has_the_customers_that_make_matching_hard() -> None:
     assert max(phones.values()) > 1  # The same person twice.
 
 
+def test_about_three_in_a_hundred_customers_are_companies_without_a_persons_name() -> None:
+    shop = generate(1, customers=2000, items=1)
+    companies = [one for one in shop.customers if one["CUST_NAM_TYP"] == "B"]
+    assert 40 <= len(companies) <= 80
+    assert {(one["FST_NAM"], one["LST_NAM"]) for one in companies} == {(None, None)}
+    assert all(one["NAM"] for one in companies)
+    assert {one["CUST_NAM_TYP"] for one in shop.customers if one not in companies} == {"P"}
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_companys_account_has_its_name_in_the_billing_address_alone(store: str) -> None:
+    shop = generate(1, customers=2000, items=1)
+    names = {
+        one["EMAIL_ADRS_1"].lower(): one["NAM"]
+        for one in shop.customers
+        if one["EMAIL_ADRS_1"] and one["CUST_NAM_TYP"] == "B"
+    }
+    found = [one for one in shop.accounts[store] if one["email"] in names]
+    assert found
+    assert all(one["billing"]["company"] == names[one["email"]] for one in found)
+    assert {(one["first_name"], one["last_name"]) for one in found} == {("", "")}
+
+
 @pytest.mark.parametrize("store", STORES)
 def test_a_store_sells_what_is_flagged_for_the_web_at_its_price(store: str) -> None:
     flagged = {one["ITEM_NO"]: f"{one['PRC_1']:.2f}" for one in SHOP.items if one["IS_ECOMM_ITEM"] == "Y"}

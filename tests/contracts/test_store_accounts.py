@@ -131,6 +131,15 @@ def test_an_account_is_created_and_its_owner_mailed_once(shop: Shop) -> None:  #
     assert first.remote == second.remote
 
 
+def test_a_companys_account_has_its_name_in_the_billing_address(shop: Shop) -> None:
+    wanted = CreateAccount(email="office@example.com", pos_id="C-1", fields=Profile(), company="Acme Plumbing LLC")
+    done = shop.do(wanted)
+    row = shop.alone.store.row("customers", int(done.remote["account_id"]))
+    assert (row["billing"]["company"], row["first_name"], row["last_name"]) == ("Acme Plumbing LLC", "", "")
+    assert done.record is not None
+    assert done.record.company == "Acme Plumbing LLC"
+
+
 def test_an_account_that_is_there_is_found_whatever_its_capitals_and_marked(shop: Shop) -> None:  # W-21
     row = shop.account("ANA@Example.com")
     outcome = shop.do(WANTED)
@@ -169,3 +178,20 @@ def test_a_buyer_is_created_where_the_store_is_the_point_of_sale_and_found_again
     assert (row["first_name"], row["billing"]["city"]) == ("Ben", "Salem")
     assert "counterpoint_cust_no" not in shop.meta(row)
     assert shop.mails() == ["new@example.com"]
+
+
+def test_a_company_with_its_word_about_mail_is_created_where_the_store_is_the_point_of_sale(shop: Shop) -> None:
+    made = shop.do(CreateCustomer(email="office@example.com", company="Acme Plumbing LLC", marketing=False))
+    row = shop.alone.store.row("customers", int(made.remote["cust_no"]))
+    assert (row["billing"]["company"], shop.meta(row)["counterflow_marketing"]) == ("Acme Plumbing LLC", "no")
+
+
+def test_whoever_said_nothing_of_mail_is_created_without_a_word_of_it(shop: Shop) -> None:
+    made = shop.do(CreateCustomer(email="new@example.com", first_name="Ben"))
+    assert "counterflow_marketing" not in shop.meta(shop.alone.store.row("customers", int(made.remote["cust_no"])))
+
+
+def test_an_account_without_an_email_is_refused_before_the_store_is_asked(shop: Shop) -> None:
+    outcome = shop.do(CreateCustomer(email="", first_name="Ben", reference="south/12"))
+    assert (outcome.result, "needs an e-mail" in outcome.message) == ("rejected", True)
+    assert shop.mails() == []

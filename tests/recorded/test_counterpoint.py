@@ -136,6 +136,41 @@ def test_names(given: dict[str, Any], expected: tuple[str, str]) -> None:
     assert (found.first_name, found.last_name) == expected
 
 
+ACME = {"CUST_NAM_TYP": "B", "NAM": "Acme Plumbing LLC", "FST_NAM": None, "LST_NAM": None}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, ("Acme Plumbing LLC", "", ""), id="no names: never split into a person's"),
+        pytest.param(
+            {"FST_NAM": "Ana", "LST_NAM": "Adler"}, ("Acme Plumbing LLC", "Ana", "Adler"), id="with a contact"
+        ),
+        pytest.param(
+            {"FST_NAM": "Acme Plumbing L", "LST_NAM": "Acme Plumbing LLC"},
+            ("Acme Plumbing LLC", "", ""),
+            id="its own name, where the server wants a person's",
+        ),
+        pytest.param({"LST_NAM": "Adler"}, ("Acme Plumbing LLC", "", "Adler"), id="a last name only"),
+        pytest.param({"CUST_NAM_TYP": "P"}, ("", "Acme", "Plumbing LLC"), id="a person"),
+        pytest.param({"CUST_NAM_TYP": None}, ("", "Acme", "Plumbing LLC"), id="not said"),
+        pytest.param({"CUST_NAM_TYP": "B "}, ("Acme Plumbing LLC", "", ""), id="with a blank, as Debezium has it"),
+    ],
+)
+def test_a_company_is_a_company(given: dict[str, Any], expected: tuple[str, str, str]) -> None:
+    found = read_with("AR_CUST", **ACME | given)
+    assert isinstance(found, Customer)
+    assert found.billing is not None
+    assert (found.company, found.first_name, found.last_name) == expected
+    assert (found.billing.company, found.billing.first_name, found.billing.last_name) == expected
+
+
+def test_where_the_kind_of_name_is_not_read_the_customer_is_a_person() -> None:
+    found = read_with("AR_CUST", **{name: value for name, value in ACME.items() if name != "CUST_NAM_TYP"})
+    assert isinstance(found, Customer)
+    assert (found.company, found.first_name, found.last_name) == ("", "Acme", "Plumbing LLC")
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -139,6 +139,20 @@ def test_a_customer_without_a_name_has_the_billing_addresss(version: str) -> Non
     assert (found.first_name, found.last_name) == ("Ana", "Adler")
 
 
+def test_a_billing_company_is_a_company_and_no_names_are_made_of_it(version: str) -> None:
+    row = recorded(version, "customers", "bea")
+    found = mapped("customers", row | {"billing": row["billing"] | {"company": " Acme Plumbing LLC "}})
+    assert isinstance(found, Customer)
+    assert (found.company, found.first_name, found.last_name) == ("Acme Plumbing LLC", "", "")
+
+
+def test_somebody_at_a_company_keeps_their_names(version: str) -> None:
+    row = recorded(version, "customers", "ana")
+    found = mapped("customers", row | {"billing": row["billing"] | {"company": "Acme Plumbing LLC"}})
+    assert isinstance(found, Customer)
+    assert (found.company, found.first_name, found.last_name) == ("Acme Plumbing LLC", "Ana", "Adler")
+
+
 REQUIRED = {
     "orders": "id number status currency customer_id billing line_items shipping_total total_tax total".split(),
     "products": ["id", "sku", "manage_stock"],

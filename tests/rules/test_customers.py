@@ -8,7 +8,7 @@ from processors.rules.groups import NONE, NoGroup, Same, Unpaired, pair
 from processors.rules.merges import Suspect, survivor
 from processors.rules.nobody import Nobody
 from processors.rules.qualification import Terms, reasons_against
-from schemas.records import Customer
+from schemas.records import Address, Customer
 
 NOW = datetime(2026, 5, 4, 9, tzinfo=UTC)
 ANA = Customer(
@@ -103,6 +103,25 @@ def test_who_survived_a_merge(suspects: list[Suspect], who: str | None) -> None:
         or bool(verdict.candidates) is bool([one for one in suspects if one.lost_flag])
         or (len(verdict.candidates) == 2)
     )
+
+
+ACME = changed(key="C-9", email=None, first_name="", last_name="", company="Acme Plumbing LLC")
+
+
+@pytest.mark.parametrize(
+    ("gone", "other", "who"),
+    [
+        pytest.param(ACME, {"company": "ACME Plumbing LLC"}, "C-1", id="companies of one name"),
+        pytest.param(ACME, {"company": "Best Bakery LLC"}, None, id="companies of two names, and no person's"),
+        pytest.param(ACME, {"billing": Address(company="Acme Plumbing LLC")}, "C-1", id="the billing address names it"),
+        pytest.param(changed(key="C-9", email=None, first_name="", last_name=""), {}, None, id="nobody is named"),
+    ],
+)
+def test_a_company_is_known_by_its_name_and_nobody_by_having_none(
+    gone: Customer, other: dict[str, object], who: str | None
+) -> None:
+    one = Customer(key="C-1", **other)  # type: ignore[arg-type]
+    assert survivor(gone, [Suspect(customer=one, lost_flag=True)]).survivor == who
 
 
 def test_no_points_add_up_to_nobody() -> None:

@@ -290,3 +290,13 @@ def test_another_purchase_order_number_is_none_of_ours(marker: str) -> None:
 def test_an_edit_changes_the_fingerprint_and_a_status_does_not() -> None:
     first, paid, edited = order(line()), order(line(), status="completed"), order(line(net=1001))
     assert (fingerprint(first) == fingerprint(paid), fingerprint(first) == fingerprint(edited)) == (True, False)
+
+
+def test_a_company_stands_on_both_sides_of_its_document() -> None:
+    acme = Address(company="Acme Plumbing LLC", line_1="1 High Street")
+    site = Address(first_name="Ana", last_name="Adler", company="Acme Site 2")
+    both = compose(order(line(), billing=acme, shipping_to=site), SITE, ITEMS, "C-1")
+    alone = compose(order(line(), billing=acme, shipping_to=Address()), SITE, ITEMS, "C-1")
+    assert isinstance(both, PlaceDocument)
+    assert isinstance(alone, PlaceDocument)
+    assert (both.bill_to, both.ship_to, alone.ship_to) == (acme, site, acme)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.rules.blocking import Person, keys_of, sound
+from processors.rules.blocking import Person, keys_of, person_of, sound
 from processors.rules.matching import EVERYBODY, PARTS, Scale, compare, load_models, refit, shift
 from sandbox.people import generate
+from schemas.records import Address, Customer
 
 MODELS = load_models()
 COMMON = {EVERYBODY: 10_000}
@@ -50,6 +51,18 @@ def test_a_typo_in_one_field_leaves_enough_keys(field: str, at: int, letter: str
     text = getattr(ANA, field)
     typo = replace(ANA, **{field: text[: at % len(text)] + letter + text[at % len(text) + 1 :]})
     assert len(keys_of(ANA) & keys_of(typo)) >= 2
+
+
+@pytest.mark.parametrize(
+    "customer",
+    [
+        pytest.param(Customer(key="1", company="Acme"), id="the customer's own"),
+        pytest.param(Customer(key="1", company="Acme", billing=Address(company="Other")), id="before the billing's"),
+        pytest.param(Customer(key="1", billing=Address(company="Acme")), id="else the billing's"),
+    ],
+)
+def test_the_company_that_is_compared(customer: Customer) -> None:
+    assert person_of(customer).company == "Acme"
 
 
 def test_every_part_of_a_person_is_told() -> None:

@@ -15,6 +15,9 @@ from schemas.loyalty import PointsReading
 from schemas.names import POINTS
 from schemas.records import Address, Customer, Document, Item, Record, Release, ReleasedLine, Stock
 
+# Lengths of FST_NAM and LST_NAM, which the REST server wants filled (docs/facts/counterpoint.md 2).
+FIRST_LENGTH, LAST_LENGTH = 15, 25
+
 
 def read(entity: str, row: bytes) -> Record:
     """Read one row of a table.
@@ -84,10 +87,28 @@ def _flag(values: Mapping[str, Any], name: str) -> bool | None:
     return {"Y": True, "N": False}.get(str(values.get(name) or "").strip())
 
 
-def _customer(values: Mapping[str, Any]) -> Customer:
+def is_company(values: Mapping[str, Any]) -> bool:
+    """Return whether a row of AR_CUST is a business's; where the kind of name is not said it is a person's."""
+    return str(values.get("CUST_NAM_TYP") or "").strip() == "B"
+
+
+def _names(values: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return company, first and last name. A person's full name is split where it stands alone, a company's never.
+
+    Where both names are the company's own, cut to their columns, somebody filled in what the server requires.
+    """
     first, last = _text(values, "FST_NAM"), _text(values, "LST_NAM")
+    if is_company(values):
+        company = _text(values, "NAM")
+        is_filled = (first, last) == (company[:FIRST_LENGTH].strip(), company[:LAST_LENGTH].strip())
+        return (company, "", "") if is_filled else (company, first, last)
     if not first and not last:
         first, _, last = _text(values, "NAM").partition(" ")
+    return "", first, last
+
+
+def _customer(values: Mapping[str, Any]) -> Customer:
+    company, first, last = _names(values)
     email = _text(values, "EMAIL_ADRS_1").lower() or None
     return Customer(
         key=_key(values, "CUST_NO"),
@@ -95,6 +116,7 @@ def _customer(values: Mapping[str, Any]) -> Customer:
         email=email,
         first_name=first,
         last_name=last,
+        company=company,
         phone=_text(values, "PHONE_1"),
         is_ecommerce=_text(values, "IS_ECOMM_CUST") == "Y",
         marketing=_flag(values, "INCLUDE_IN_MARKETING_MAILOUTS"),
@@ -106,6 +128,7 @@ def _customer(values: Mapping[str, Any]) -> Customer:
         billing=Address(
             first_name=first,
             last_name=last,
+            company=company,
             line_1=_text(values, "ADRS_1"),
             line_2=_text(values, "ADRS_2"),
             city=_text(values, "CITY"),

@@ -4,16 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from counterflow.systems.counterpoint.read import FIRST_LENGTH, LAST_LENGTH, is_company
 from schemas.commands import CreateCustomer, DocumentPayment, PlaceDocument, Profile
 from schemas.profiles import FIELDS as ALL_FIELDS
 from schemas.profiles import of_profile
 from schemas.records import Address, Postal
 
 # Lengths of AR_CUST and of the contacts (docs/facts/counterpoint.md 2).
-_LENGTHS = {"FST_NAM": 15, "LST_NAM": 25, "NAM": 40, "EMAIL_ADRS_1": 50, "PHONE_1": 25, "CITY": 20, "STATE": 10}
-_LENGTHS |= {"ADRS_1": 40, "ADRS_2": 40, "ZIP_COD": 15, "CNTRY": 20}
+_LENGTHS = {"FST_NAM": FIRST_LENGTH, "LST_NAM": LAST_LENGTH, "NAM": 40, "EMAIL_ADRS_1": 50, "COMMNT": 50}
+_LENGTHS |= {"PHONE_1": 25, "CITY": 20, "STATE": 10, "ADRS_1": 40, "ADRS_2": 40, "ZIP_COD": 15, "CNTRY": 20}
 SHIPPED = "Shipped by the web store, tracking "
-EMAIL_LENGTH = _LENGTHS["EMAIL_ADRS_1"]
+EMAIL_LENGTH, COMMENT_LENGTH = _LENGTHS["EMAIL_ADRS_1"], _LENGTHS["COMMNT"]
 _COLUMNS = {"email": "EMAIL_ADRS_1", "first_name": "FST_NAM", "last_name": "LST_NAM", "phone": "PHONE_1"}
 _COLUMNS |= {"group": "CATEG_COD"}
 _LINES = {"line_1": "ADRS_1", "line_2": "ADRS_2", "city": "CITY", "state": "STATE", "postcode": "ZIP_COD"}
@@ -34,23 +35,38 @@ def minor(value: Any, digits: int) -> int:
 
 
 def customer_payload(wanted: CreateCustomer, workgroup: str) -> dict[str, Any]:
-    """Give the body of POST /Customer. Both names are required: the e-mail's own part stands in for a missing one."""
-    fallback = wanted.email.partition("@")[0]
-    first = wanted.first_name or wanted.last_name or fallback
+    """Return the body of POST /Customer.
+
+    The server requires FST_NAM and LST_NAM, so a missing one is filled, and a filler is nobody's name: it is the other
+    name, else the company, the e-mail's own part or the reference, whichever there is first, cut to the column. NAM is
+    the company or the names that there are, and a filler only where there is neither. Mail is refused unless they said
+    yes: what the template says is nobody's word.
+    """
+    names = [name for name in (wanted.first_name, wanted.last_name) if name]
+    filler = " ".join(names[:1]) or wanted.company or wanted.email.partition("@")[0] or wanted.reference
     fields = _address(wanted.billing) | {
-        "FST_NAM": first,
-        "LST_NAM": wanted.last_name or wanted.first_name or fallback,
+        "NAM": wanted.company or " ".join(names) or filler,
+        "FST_NAM": wanted.first_name or filler,
+        "LST_NAM": wanted.last_name or filler,
         "EMAIL_ADRS_1": wanted.email,
         "PHONE_1": wanted.phone or wanted.billing.phone,
         "IS_ECOMM_CUST": "Y",
-        "CUST_NAM_TYP": "P",
+        "CUST_NAM_TYP": "B" if wanted.company else "P",
+        "INCLUDE_IN_MARKETING_MAILOUTS": "Y" if wanted.marketing else "N",
+        "COMMNT": "" if wanted.email else comment(wanted.reference),
     }
-    fields["NAM"] = f"{fields['FST_NAM']} {fields['LST_NAM']}" if wanted.last_name else str(first)
     return {"Workgroup": workgroup, "AR_CUST": _cut(fields)}
+
+
+def comment(reference: str) -> str:
+    """Return the comment of a customer without an e-mail, by which they are found: the order they were created for."""
+    return f"Web order {reference}"
 
 
 def customer_changes(wanted: Profile, row: Mapping[str, Any]) -> dict[str, Any]:
     """Give the columns of PATCH /Customer. A full name that was made of the two names is made of the new ones.
+
+    A company's name is its own, whatever the names of whoever speaks for it.
 
     Args:
         wanted: What the customer shall have.
@@ -64,13 +80,17 @@ def customer_changes(wanted: Profile, row: Mapping[str, Any]) -> dict[str, Any]:
             found["INCLUDE_IN_MARKETING_MAILOUTS"] = "Y" if value else "N"
         elif name in _COLUMNS:
             found[_COLUMNS[name]] = value
-    if _full_name(row) == str(row.get("NAM") or "").strip() and {"FST_NAM", "LST_NAM"} & found.keys():
-        found["NAM"] = _full_name({**row, **found})
+    is_made_of_names = str(row.get("NAM") or "").strip() in _full_names(row) and not is_company(row)
+    if is_made_of_names and {"FST_NAM", "LST_NAM"} & found.keys():
+        found["NAM"] = _full_names({**row, **found})[0]
     return {name: value[: _LENGTHS[name]] if name in _LENGTHS else value for name, value in found.items()}
 
 
-def _full_name(row: Mapping[str, Any]) -> str:
-    return f"{row.get('FST_NAM') or ''} {row.get('LST_NAM') or ''}".strip()[: _LENGTHS["NAM"]]
+def _full_names(row: Mapping[str, Any]) -> list[str]:
+    """Return what the full name may be that is made of a row's two names; of one name in both columns, it alone too."""
+    names = [str(row.get(column) or "").strip() for column in ("FST_NAM", "LST_NAM")]
+    found = [" ".join(names).strip()[: _LENGTHS["NAM"]]]
+    return [*found, names[0]] if names[0] == names[1] else found
 
 
 def _address(address: Address) -> dict[str, Any]:
@@ -89,7 +109,9 @@ def _cut(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _contact(address: Address) -> dict[str, Any]:
-    names = {"NAM": f"{address.first_name} {address.last_name}".strip(), "NAM_TYP": "P"}
+    """Return an address as the document names it: the company, where it has one, with whoever speaks for it."""
+    person = f"{address.first_name} {address.last_name}".strip()
+    names = {"NAM": address.company or person, "NAM_TYP": "B" if address.company else "P"}
     names |= {"FST_NAM": address.first_name, "LST_NAM": address.last_name}
     return _cut(_address(address) | names | {"EMAIL_ADRS_1": address.email, "PHONE_1": address.phone})
 

@@ -86,7 +86,7 @@ def _address(values: Mapping[str, Any] | None) -> Address:
     return Address(
         first_name=given.get("first_name", ""),
         last_name=given.get("last_name", ""),
-        company=given.get("company", ""),
+        company=given.get("company", "").strip(),
         line_1=given.get("address_1", ""),
         line_2=given.get("address_2", ""),
         city=given.get("city", ""),
@@ -108,6 +108,7 @@ def _customer(values: Mapping[str, Any]) -> Customer:
         email=_email(values["email"]),
         first_name=str(values.get("first_name") or billing.first_name),
         last_name=str(values.get("last_name") or billing.last_name),
+        company=billing.company,
         phone=billing.phone,
         is_ecommerce=True,
         billing=billing,

@@ -169,7 +169,9 @@ def account_changes(wanted: Profile) -> dict[str, Any]:
 def new_account(wanted: CreateAccount) -> dict[str, Any]:
     """Give the body of POST /customers, which mails the new account's owner (W-36)."""
     body = account_changes(wanted.fields)
-    names = {name: body[name] for name in ("first_name", "last_name") if name in body}
+    names: dict[str, Any] = {name: body[name] for name in ("first_name", "last_name") if name in body}
+    if wanted.company:
+        names["company"] = wanted.company
     body["billing"] = {"email": wanted.email} | names | body.get("billing", {})
     meta = [one for one in body.get("meta_data", []) if one["key"] != POS_ID]
     own = [{"key": POS_ID, "value": wanted.pos_id}] if wanted.pos_id else []
