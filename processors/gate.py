@@ -152,6 +152,7 @@ def due(state: State) -> list[tuple[str, str]]:
     expired = wanted.return_expired(state.connection, answering, before=heard - state.shop.lease)
     if expired:
         _log.warning("no outcome within the lease, sent again", rows=expired)
+    reviews.settle_refused(state.connection)
     found = []
     timers = steering.claim_timers(state.connection, at=state.now, most=TIMERS_AT_ONCE)
     drifted = {timer.key: datetime.fromisoformat(timer.body) for timer in timers if timer.kind == stock.DRIFT}

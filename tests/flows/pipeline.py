@@ -119,6 +119,7 @@ class Pipeline:
         message: str = "",
         record: Customer | None = None,
         release: Release | None = None,
+        reason: str = "",
         **remote: Any,
     ) -> Arrived:
         """A consumer's answer to a command."""
@@ -130,6 +131,7 @@ class Pipeline:
             hash=command.hash,
             result=result,  # type: ignore[arg-type]
             message=message,
+            reason=reason,
             remote=remote,
             record=record,
             release=release,
