@@ -105,12 +105,19 @@ class Batches:
         """
         try:
             self._handle(batch)
-        except Rejected as error:  # A value that no column takes: the one message is found, the rest goes on.
+        except Rejected:  # A value that no column takes: the one message is found, the rest goes on.
             if len(batch) > 1:
                 for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
                     self.handle(half)
                 return
-            self._bury(batch[0], str(error))
+            self._once_more(batch[0])
+
+    def _once_more(self, one: Arrived) -> None:
+        """Handle a message that was refused alone: another worker may have made the same row at the same moment."""
+        try:
+            self._handle([one])
+        except Rejected as error:
+            self._bury(one, str(error))
 
     def _bury(self, one: Arrived, why: str) -> None:
         _log.error("dead letter", topic=one.topic, offset=one.offset, why=why)
