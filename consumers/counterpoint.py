@@ -105,7 +105,7 @@ class CounterpointTarget:
 
     def _apply(self, command: Command) -> Outcome:
         begun = self._clock.monotonic()
-        done, message = Done(result=""), ""
+        done, message, reason = Done(result=""), "", ""
         try:
             done = self._do(command)
         except Held as error:
@@ -113,7 +113,7 @@ class CounterpointTarget:
         except Rejected as error:
             done, message = Done(result="rejected"), str(error)
         except Transient as error:
-            done, message = Done(result="waiting"), str(error)
+            done, message, reason = Done(result="waiting"), str(error), error.reason
         return Outcome(
             system=command.system,
             task=command.task,
@@ -122,6 +122,7 @@ class CounterpointTarget:
             hash=command.hash,
             result=done.result,  # type: ignore[arg-type]
             message=message,
+            reason=reason,
             remote=done.remote,
             record=done.record,
             release=done.release,

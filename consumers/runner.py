@@ -16,18 +16,20 @@ from kafka.errors import KafkaError
 
 from counterflow import log
 from counterflow.clock import Clock
-from counterflow.dead_letters import IN_A_ROW_MAX, dead_letter
+from counterflow.dead_letters import IN_A_ROW_MAX, dead_letter, publish, too_large
 from counterflow.errors import Broken, Transient
-from counterflow.kafka import Message, Publisher
+from counterflow.kafka import Message, Publisher, TooLarge
 from counterflow.metrics import APPLIED, APPLY, PAUSED, UP
 from counterflow.retry import ROW
 from counterflow.systems.ports import Target
+from schemas.changes import NOTHING
 from schemas.commands import Command
 from schemas.outcomes import Heartbeat, Outcome
 from schemas.topics import HEARTBEATS, OUTCOMES, WORK, WORK_NOW
 
 AT_ONCE = 100  # Commands of one round: what one batch call of a store takes.
 HEARTBEAT_S = 5.0
+WORDS_MAX = 1000  # Of an outcome that is too large to be told whole.
 PROBE_S_MAX = 2.0  # A target that is back is noticed within this.
 
 
@@ -93,10 +95,28 @@ class Runner:
                     "not applied", task=one.task, key=log.key(one.key), result=one.result, why=one.message
                 )
         # The offset goes last: whoever dies before it finds the same commands again, and finds them done.
-        if self._insist(
-            lambda: self._publisher.publish([self._message(one) for one in outcomes]), "outcomes not published"
-        ):
+        if self._insist(lambda: self._report(outcomes), "outcomes not published"):
             self._commit()
+
+    def _report(self, outcomes: Sequence[Outcome]) -> None:
+        """Publish outcomes; one that is too large goes out without its bodies, or at last with its result alone.
+
+        Raises:
+            Transient: At least one was not acknowledged; report all of them again.
+        """
+        left = list(outcomes)
+        for form in (_whole, _without_bodies, _result_alone):
+            messages = {self._message(form(one)): one for one in left}
+            try:
+                return self._publisher.publish(list(messages))
+            except TooLarge as error:
+                left = [messages[one] for one in error.messages]
+        # Only its key is left, which is that of its command: the row goes on waiting for an answer.
+        return self._say([too_large(self._message(one), prefix=self._prefix, at=self._clock.now()) for one in left])
+
+    def _say(self, messages: Sequence[Message]) -> None:
+        """Publish what no command waits for; what is too large is set aside. Raises Transient."""
+        publish(self._publisher, messages, prefix=self._prefix, at=self._clock.now())
 
     def _commit(self) -> None:
         """Commit what was reported. What the broker does not take comes again, and is found done."""
@@ -133,7 +153,7 @@ class Runner:
         except (msgspec.MsgspecError, ValueError) as error:
             self._dead_in_a_row += 1
             letter = dead_letter(message, f"not a command: {error}", prefix=self._prefix, at=self._clock.now())
-            self._insist(lambda: self._publisher.publish([letter]), "dead letter not published")
+            self._insist(lambda: self._say([letter]), "dead letter not published")
             self._log.error("dead letter", topic=message.topic, offset=message.offset)
         if self._dead_in_a_row > IN_A_ROW_MAX:
             raise Broken(f"{self._dead_in_a_row} dead letters in a row on {message.topic}: do versions fit together?")
@@ -194,9 +214,7 @@ class Runner:
         beat = Heartbeat(system=self._target.system, role="consumer", up=up, since=self._since, seen_at=now, note=note)
         key = f"{self._target.system}/consumer".encode()
         try:
-            self._publisher.publish(
-                [Message(topic=HEARTBEATS.named(self._prefix), key=key, value=msgspec.json.encode(beat))]
-            )
+            self._say([Message(topic=HEARTBEATS.named(self._prefix), key=key, value=msgspec.json.encode(beat))])
         except Transient as error:
             self._log.warning("heartbeat not sent", why=str(error))
 
@@ -213,6 +231,21 @@ class Runner:
                 if self._stop.is_set():
                     return False
                 self._clock.sleep(min(2.0, ROW.delay_s(attempt) or 2.0))
+
+
+def _whole(outcome: Outcome) -> Outcome:
+    return outcome
+
+
+def _without_bodies(outcome: Outcome) -> Outcome:
+    """Leave out what is for the log alone."""
+    return msgspec.structs.replace(outcome, request=NOTHING, response=NOTHING)
+
+
+def _result_alone(outcome: Outcome) -> Outcome:
+    """Leave out the customer as read, too: they are read again, as any change is."""
+    words = {"message": outcome.message[:WORDS_MAX], "reason": outcome.reason[:WORDS_MAX]}
+    return msgspec.structs.replace(_without_bodies(outcome), record=None, **words)
 
 
 def topics(prefix: str, system: str) -> list[str]:

@@ -49,6 +49,7 @@ class StoreTarget:
         self.system, self._client, self._clock = system, client, clock
         self._customers = StoreCustomers(system, client)
         self._orders = StoreOrders(system, client, clock)
+        self._silent_for: tuple[str, str, int] | None = None  # The command for which the store last asked for silence.
 
     def probe(self) -> None:
         """Ask the store for its version."""
@@ -62,7 +63,7 @@ class StoreTarget:
 
     def _one(self, command: Command) -> Outcome:
         """Carry out one command about an account or an order."""
-        begun = self._clock.monotonic()
+        begun, reason = self._clock.monotonic(), ""
         try:
             done = self._do(command)
         except Held as error:
@@ -70,14 +71,29 @@ class StoreTarget:
         except Rejected as error:
             done = Done(result="rejected", message=str(error))
         except Transient as error:
-            if error.retry_after_s is not None:
-                raise  # The store asked for silence: not even a probe before that.
-            self.probe()  # Raises when the store as a whole does not answer.
-            done = Done(result="waiting", message=str(error))
+            self._look(command, error)
+            done, reason = Done(result="waiting", message=str(error)), error.reason
         outcome = self._outcome(command, (done.result, done.message), {}, begun)
         return msgspec.structs.replace(
-            outcome, remote=done.remote, record=done.record, request=msgspec.Raw(msgspec.json.encode(done.request))
+            outcome,
+            reason=reason,
+            remote=done.remote,
+            record=done.record,
+            request=msgspec.Raw(msgspec.json.encode(done.request)),
         )
+
+    def _look(self, command: Command, error: Transient) -> None:
+        """See whether it is the store that does not answer, or this one command that does not work.
+
+        Raises:
+            Transient: It is the store; or it asked for silence, and then is not even probed before that. A command for
+                which it asks so again, after that silence, waits by itself: the others would never have their turn.
+        """
+        name = (command.task, command.key, command.version)
+        if error.retry_after_s is not None and not error.reason and name != self._silent_for:
+            self._silent_for = name
+            raise error
+        self.probe()
 
     def _do(self, command: Command) -> Done:
         match command.body:
@@ -124,15 +140,8 @@ class StoreTarget:
         updates = [write.stock_update(body) for _, body in stock]
         try:
             rows = self._client.batch("products", updates)
-        except Rejected as error:  # The batch as a whole: each command alone, so that one is found out.
-            if len(stock) == 1:
-                return [*outcomes, self._outcome(stock[0][0], ("rejected", str(error)), {}, begun)]
-            return [*outcomes, *(found for one, _ in stock for found in self._set_stock([one]))]
-        except Transient as error:
-            if error.retry_after_s is not None:
-                raise  # The store asked for silence: not even a probe before that.
-            self.probe()  # Raises when the store as a whole does not answer.
-            return [*outcomes, *(self._outcome(one, ("waiting", str(error)), {}, begun) for one, _ in stock)]
+        except (Rejected, Transient) as error:
+            return [*outcomes, *self._not_set([one for one, _ in stock], error, begun)]
         answers = {str(row.get("id")): row for row in rows}
         for (command, body), update in zip(stock, updates, strict=True):
             row = answers.get(body.product_id, {})
@@ -140,6 +149,18 @@ class StoreTarget:
                 self._outcome(command, write.stock_result(body, row), {"request": update, "response": row}, begun)
             )
         return outcomes
+
+    def _not_set(self, commands: Sequence[Command], error: Rejected | Transient, begun: float) -> Sequence[Outcome]:
+        """Say what became of a batch that was not taken as a whole. Raises as `_look`."""
+        reason = error.reason if isinstance(error, Transient) else ""
+        if isinstance(error, Transient):
+            self._look(commands[0], error)
+        if len(commands) > 1 and (reason or isinstance(error, Rejected)):
+            # Refused, for the sake of one of them perhaps: each alone, so that it is found out.
+            return [found for one in commands for found in self._set_stock([one])]
+        result = "rejected" if isinstance(error, Rejected) else "waiting"
+        outcomes = [self._outcome(one, (result, str(error)), {}, begun) for one in commands]
+        return [msgspec.structs.replace(one, reason=reason) for one in outcomes]
 
     def _outcome(self, command: Command, result: tuple[str, str], exchange: dict[str, Any], begun: float) -> Outcome:
         bodies = {name: msgspec.Raw(msgspec.json.encode(_short(body))) for name, body in exchange.items()}

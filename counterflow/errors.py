@@ -17,13 +17,17 @@ class Transient(Trouble):
     """The same call may work later.
 
     `retry_after_s` is what the other side asked for; None where it asked for nothing. `unknown` says that the call
-    may have taken effect although no answer came: look before trying again.
+    may have taken effect although no answer came: look before trying again. `reason` is what the other side gave as
+    its own, code and words: for a person's eyes, never for a log, for nobody knows whom it names.
     """
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None, unknown: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float | None = None, unknown: bool = False, reason: str = ""
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.unknown = unknown
+        self.reason = reason
 
 
 class Rejected(Trouble):

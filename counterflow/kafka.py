@@ -7,17 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, TopicAlreadyExistsError
 from kafka.partitioner.default import murmur2
 
-from counterflow.errors import Broken, Transient
+from counterflow import log
+from counterflow.errors import Broken, Rejected, Transient
+from counterflow.metrics import LARGE
 from schemas.topics import DAY_MS, PARTITIONS, Topic
 
 CALL_MS = 30_000  # Every call to the broker ends within this.
 FIRST_ANSWER_MS = 5_000  # A broker that is there answers within this; whoever opens tries again.
 MESSAGE_BYTES_MAX = 8_388_608  # A product with pictures in its text has passed the usual one megabyte.
+AROUND_BYTES = 256  # What the client and the broker add to a message at the most, and each header some more.
 ACK_S_MAX = 20.0  # Less than the engine's patience.
+KEY_SHOWN = 200  # Bytes of a key that a log line shows.
 RECONNECT_MS = 2_000  # A broker that is back is found within this; the client's own ceiling is half a minute.
+
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)  # The broker's own words for it.
+_log = log.get("kafka")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +36,14 @@ class Message:
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
     together: bytes | None = None  # Messages with an equal one stay in order too; None: the key alone decides.
+
+
+class TooLarge(Rejected):
+    """Some messages are too large, for us or for the broker. All others are acknowledged; these will never be."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        super().__init__(f"{len(messages)} messages are too large to be published")
+        self.messages = tuple(messages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +60,12 @@ def cloud_event(*, kind: str, source: str, event_id: str, subject: str, at: str)
     fields = {"specversion": "1.0", "id": event_id, "source": source, "type": kind, "subject": subject, "time": at}
     headers = tuple((f"ce_{name}", value.encode()) for name, value in fields.items())
     return (*headers, ("content-type", b"application/json"))
+
+
+def size_of(message: Message) -> int:
+    """Give a message's size as it counts for the largest one: key, value, headers, and what is written around them."""
+    headers = sum(len(name.encode()) + len(value) + 16 for name, value in message.headers)
+    return len(message.key) + len(message.value or b"") + headers + AROUND_BYTES
 
 
 def admin(servers: str) -> KafkaAdminClient:
@@ -114,23 +135,51 @@ class Publisher:
 
         Raises:
             Transient: At least one was not; publish all of them again, every reader takes repeats.
+            TooLarge: At least one is too large; all others are acknowledged.
         """
-        if not messages:
-            return
+        large = [one for one in messages if size_of(one) > MESSAGE_BYTES_MAX]
+        large += self._publish([one for one in messages if size_of(one) <= MESSAGE_BYTES_MAX])
+        for one in large:
+            LARGE.labels(one.topic).inc()
+            key = one.key[:KEY_SHOWN].decode(errors="replace")
+            _log.error("too large to be published", topic=one.topic, key=log.key(key), bytes=size_of(one))
+        if large:
+            raise TooLarge(large)
+
+    def _publish(self, messages: Sequence[Message]) -> list[Message]:
+        """Publish in order; gives what the broker finds too large: its own limit may be below ours.
+
+        It is found by halves, and so the small ones of a batch may be published twice. Raises Transient as `publish`.
+        """
         try:
-            producer = self._open()
-            sent = [
-                producer.send(one.topic, key=one.key, value=one.value, headers=list(one.headers), partition=_place(one))
-                for one in messages
-            ]
-            producer.flush(timeout=ACK_S_MAX)
-            for future in sent:
-                future.get(timeout=1)
-            self.works = True
+            if messages:
+                self._deliver(messages)
+                self.works = True
+            return []
+        except TOO_LARGE:
+            self.close()  # A sequence that lacks a message is at an end.
+            if len(messages) == 1:
+                return [*messages]
+            half = len(messages) // 2
+            return self._publish(messages[:half]) + self._publish(messages[half:])
         except KafkaError as error:
             self.works = False
             self.close()  # What it may still hold must not come after what we send again.
             raise Transient(f"Kafka: {len(messages)} messages not acknowledged ({error!r})") from error
+
+    def _deliver(self, messages: Sequence[Message]) -> None:
+        """Send all of them and wait for the acknowledgements. Raises KafkaError."""
+        producer = self._open()
+        sent = [
+            producer.send(one.topic, key=one.key, value=one.value, headers=list(one.headers), partition=_place(one))
+            for one in messages
+        ]
+        producer.flush(timeout=ACK_S_MAX)
+        errors = [future.exception for future in sent if future.failed()]
+        if errors:  # What came behind one that is too large may have failed because of it.
+            raise next((one for one in errors if isinstance(one, TOO_LARGE)), errors[0])
+        for future in sent:
+            future.get(timeout=1)
 
     def _open(self) -> KafkaProducer:
         with self._lock:

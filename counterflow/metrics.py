@@ -31,6 +31,8 @@ PAUSED = Gauge("counterflow_target_paused", "1 while a target is paused because 
 
 # Everywhere.
 DEAD = Counter("counterflow_dead_letters_total", "Messages that will never work", ["topic"])
+# Above 0: the log names the key and the size; something in that record is far too long.
+LARGE = Counter("counterflow_messages_too_large_total", "Messages too large to be published", ["topic"])
 UP = Gauge("counterflow_endpoint_up", "1 while the system answers", ["endpoint"])
 HTTP = Histogram("counterflow_http_seconds", "HTTP calls", ["endpoint", "method", "status"], buckets=SECONDS)
 THROTTLED = Counter("counterflow_http_throttled_total", "Calls refused for their rate", ["endpoint"])

@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Engine
 
 from counterflow import log
 from counterflow.clock import Clock
-from counterflow.dead_letters import dead_letter
+from counterflow.dead_letters import dead_letter, too_large
 from counterflow.errors import Rejected
-from counterflow.kafka import Message, Publisher
+from counterflow.kafka import Message, Publisher, TooLarge
 from counterflow.metrics import HANDLED
 from counterflow.state import steering
 from counterflow.state.database import begin
@@ -105,12 +105,19 @@ class Batches:
         """
         try:
             self._handle(batch)
-        except Rejected as error:  # A value that no column takes: the one message is found, the rest goes on.
+        except Rejected:  # A value that no column takes: the one message is found, the rest goes on.
             if len(batch) > 1:
                 for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
                     self.handle(half)
                 return
-            self._bury(batch[0], str(error))
+            self._once_more(batch[0])
+
+    def _once_more(self, one: Arrived) -> None:
+        """Handle a message that was refused alone: another worker may have made the same row at the same moment."""
+        try:
+            self._handle([one])
+        except Rejected as error:
+            self._bury(one, str(error))
 
     def _bury(self, one: Arrived, why: str) -> None:
         _log.error("dead letter", topic=one.topic, offset=one.offset, why=why)
@@ -155,15 +162,29 @@ class Batches:
         while self._unknown:
             with begin(self._engine) as connection:
                 left = steering.unsaid(connection, self._origin, most=SAY_AT_ONCE)
-            self._publisher.publish([message for _, message in left])
+            self._send([message for _, message in left])
             with begin(self._engine) as connection:
                 steering.said(connection, [number for number, _ in left])
             self._unsaid = []  # It was among them.
             self._unknown = len(left) == SAY_AT_ONCE
         if self._unsaid:
-            self._publisher.publish([message for _, message in self._unsaid])
+            self._send([message for _, message in self._unsaid])
             self._said += [number for number, _ in self._unsaid]
             self._unsaid = []
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        """Publish; of a command that is too large a person is asked, and a letter takes the place of anything else."""
+        try:
+            self._publisher.publish(messages)
+        except TooLarge as error:
+            now = self._clock.now()
+            answers = [(one, gate.not_sent(one, now)) for one in error.messages]
+            letters = [too_large(one, prefix=self._prefix, at=now) for one, answer in answers if answer is None]
+            self._publisher.publish(letters)
+            with begin(self._engine) as connection:
+                state = State(connection, self._shop, now)
+                outcomes.take_outcomes([answer for _, answer in answers if answer is not None], state)
+                _decide(state)
 
     def _run(self, state: State, changes: Sequence[Seen], words: Sequence[Word]) -> None:
         """Run the flows over a batch: what was said, what changed, then what is to be decided again because of both."""

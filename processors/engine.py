@@ -30,7 +30,7 @@ from sqlalchemy import Connection
 
 from counterflow import kafka, log
 from counterflow.clock import Clock
-from counterflow.errors import Broken, Transient
+from counterflow.errors import Broken, Rejected, Transient
 from counterflow.metrics import BATCH
 from counterflow.retry import ROW
 from counterflow.state import steering
@@ -230,7 +230,7 @@ class Engine:
                 attempt += 1
                 _log.warning("waiting", why=str(error))
                 self._clock.sleep(min(2.0, ROW.delay_s(attempt) or 2.0))
-            except Broken as error:
+            except (Broken, Rejected) as error:  # Refused though it is no message's fault: by the clock, or a letter.
                 _log.error("stopped", why=str(error))
                 os._exit(EXIT_BROKEN)
 

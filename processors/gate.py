@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Row
 
 from counterflow import log
-from counterflow.kafka import Message, cloud_event
+from counterflow.kafka import Message, cloud_event, size_of
 from counterflow.metrics import MASTER, RELEASED, REVIEWS, SYNC_LAG, WANTED
 from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.steering import Task
@@ -22,6 +22,7 @@ from processors.rules.schedule import CONTINUOUS, next_run
 from processors.shop import State
 from schemas.commands import Body, Command
 from schemas.names import COUNTERPOINT
+from schemas.outcomes import Outcome
 from schemas.topics import WORK, WORK_NOW
 
 IN_FLIGHT_MAX = 500  # Commands on their way to one target; more would only grow old on the topic.
@@ -146,6 +147,24 @@ def _command(state: State, row: Row[Any], prefix: str) -> Message:
     return Message(topic=topic, key=key.encode(), value=msgspec.json.encode(command), headers=headers)
 
 
+def not_sent(message: Message, at: datetime) -> Outcome | None:
+    """Give the answer to a command that is too large to be sent: a person must look; None for what is no command."""
+    try:
+        command = msgspec.json.decode(message.value or b"", type=Command)
+    except msgspec.MsgspecError:
+        return None
+    return Outcome(
+        system=command.system,
+        task=command.task,
+        key=command.key,
+        version=command.version,
+        hash=command.hash,
+        result="held",
+        message=f"its command has {size_of(message)} bytes, too many to be sent: shorten there what it is made of",
+        applied_at=at,
+    )
+
+
 def due(state: State) -> list[tuple[str, str]]:
     """Do what is due by the clock: expired leases, drift, merges, schedules. Gives the tasks whose time it is."""
     heard = _heard_at(state)
@@ -153,6 +172,7 @@ def due(state: State) -> list[tuple[str, str]]:
     expired = wanted.return_expired(state.connection, answering, before=heard - state.shop.lease)
     if expired:
         _log.warning("no outcome within the lease, sent again", rows=expired)
+    reviews.settle_refused(state.connection)
     found = []
     timers = steering.claim_timers(state.connection, at=state.now, most=TIMERS_AT_ONCE)
     drifted = {timer.key: datetime.fromisoformat(timer.body) for timer in timers if timer.kind == stock.DRIFT}

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from counterflow import log
 from counterflow.state import links, records, reviews, steering, wanted
 from counterflow.state.reviews import AGAIN, DROP
+from counterflow.state.wanted import TRIES_MAX, Taken
 from processors import accounts, customers, documents, groups, loyalty, matches, merges, profiles
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import next_run
@@ -37,18 +38,28 @@ def take_outcomes(batch: Sequence[Outcome], state: State) -> None:
 
     What is not waited for is passed over: an answer that came twice, or to a command that was sent again meanwhile.
     """
-    taken = wanted.take_done(state.connection, [one for one in batch if one.result in DONE], at=state.now)
-    others = [one for one in batch if one.result not in DONE]
-    taken += [one for one in others if wanted.take_outcome(state.connection, one, at=state.now) is not None]
-    reviews.log_outcomes(state.connection, [one for one in taken if one.result != "skipped"], at=state.now)
-    for outcome in taken:
-        _follow(outcome, state)
+    done = wanted.take_done(state.connection, [one for one in batch if one.result in DONE], at=state.now)
+    taken = [Taken(outcome=one) for one in done]
+    others = [wanted.take_outcome(state.connection, one, at=state.now) for one in batch if one.result not in DONE]
+    taken += [one for one in others if one is not None]
+    known = [one.outcome for one in taken if one.outcome.result != "skipped"]
+    reviews.log_outcomes(state.connection, known, at=state.now)
+    for one in taken:
+        if one.is_lasting:
+            _ask_of_lasting(one.outcome, state)
+        _follow(one.outcome, state)
+
+
+def _ask_of_lasting(outcome: Outcome, state: State) -> None:
+    """Ask about what goes on being tried and never works; the question closes by itself when it does."""
+    message = f"not done after {TRIES_MAX} tries, and still tried: {outcome.told}"
+    state.ask("refused", f"{outcome.system}/{outcome.task}/{outcome.key}", message, {})
 
 
 def _follow(outcome: Outcome, state: State) -> None:
     key = f"{outcome.system}/{outcome.task}/{outcome.key}"
     if outcome.result in {"held", "rejected"}:
-        state.ask("refused", key, outcome.message, {})
+        state.ask("refused", key, outcome.told, {})
         _ask_for_buyers(state, outcome)
     elif outcome.result in DONE:
         state.settle("refused", key)
@@ -87,7 +98,7 @@ def _ask_for_buyers(state: State, outcome: Outcome) -> None:
     email = outcome.key.removeprefix("email:")
     ours = links.find(state.connection, "customer", links.UNDER_WAY, email) if outcome.task == CUSTOMERS else None
     for row in wanted.blocked_by(state.connection, f"customer:{ours}") if ours else []:
-        state.ask("order-customer", row.key, outcome.message, {})
+        state.ask("order-customer", row.key, outcome.told, {})
 
 
 def _made(state: State, email: str, cust_no: str, *, is_found: bool) -> None:
@@ -226,11 +237,11 @@ def _names_a_customer(kind: str, decision: str) -> bool:
 def _decide_refused(state: State, key: str, decision: str) -> None:
     system, task, row_key = key.split("/", 2)
     if decision == AGAIN:
-        wanted.set_state(state.connection, (system, task, row_key), "ready", "sent again by a person")
+        wanted.try_again(state.connection, (system, task, row_key), "sent again by a person")
     elif decision == DROP:
         wanted.set_state(state.connection, (system, task, row_key), "dropped", "dropped by a person")
-        if task == ORDERS:
-            state.orders.add(_order(row_key))
+    if decision in {AGAIN, DROP} and task == ORDERS:  # Again: as it is by now, if it was mended in the store.
+        state.orders.add(_order(row_key))
 
 
 def begun(connection: Connection, system: str, at: datetime) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from counterflow import log
 from counterflow.clock import Clock
+from counterflow.dead_letters import publish
 from counterflow.errors import Broken, Rejected, Transient
 from counterflow.kafka import Message, Publisher, cloud_event
 from counterflow.metrics import CAPTURED, POLL, RESETS, UP
@@ -89,15 +90,19 @@ class Runner:
         """Publish a reading, and then where it ended."""
         with POLL.labels(self._source.system, "all").time():
             for start in range(0, len(reading.reads), SLICE):
-                self._publisher.publish([self._message(read) for read in reading.reads[start : start + SLICE]])
+                self._say([self._message(read) for read in reading.reads[start : start + SLICE]])
         for read in reading.reads:
             CAPTURED.labels(self._source.system, read.entity, read.change.op).inc()
         if reading.reset:
             RESETS.labels(self._source.system, ",".join(reading.entities)).inc()
         due = self._clock.monotonic() - self._cursors_at >= CURSORS_S
         if reading.entities and (reading.reads or reading.cursor != before or due):
-            self._publisher.publish(self._cursors(reading))
+            self._say(self._cursors(reading))
             self._cursors_at = self._clock.monotonic()
+
+    def _say(self, messages: Sequence[Message]) -> None:
+        """Publish; a row that is too large is set aside, or it would stop its source for ever. Raises Transient."""
+        publish(self._publisher, messages, prefix=self._prefix, at=self._clock.now())
 
     def _message(self, read: Read) -> Message:
         system, key = self._source.system, decode_key(read.key)
@@ -148,9 +153,7 @@ class Runner:
         beat = Heartbeat(system=self._source.system, role="producer", up=up, since=self._since, seen_at=now, note=note)
         key = f"{self._source.system}/producer".encode()
         try:
-            self._publisher.publish(
-                [Message(topic=HEARTBEATS.named(self._prefix), key=key, value=msgspec.json.encode(beat))]
-            )
+            self._say([Message(topic=HEARTBEATS.named(self._prefix), key=key, value=msgspec.json.encode(beat))])
         except Transient as error:
             self._log.warning("heartbeat not sent", why=str(error))
 

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from counterflow import log
 from counterflow.clock import Clock
 from counterflow.errors import Transient
-from counterflow.kafka import Message, Publisher
+from counterflow.kafka import Message, Publisher, TooLarge
 from counterflow.metrics import HOOKS, HOOKS_REJECTED
 from producers.store_poller import Hint
 from schemas.names import POINTS
@@ -69,6 +69,8 @@ class Receiver:
         except Transient as error:
             self._log.warning("hint not taken", why=str(error))
             return PlainTextResponse("not now", 503)
+        except TooLarge:  # Its headers are beyond all measure: polling finds what it named.
+            return self._refuse(413, "too large")
         HOOKS.labels(self._store, hint.entity).inc()
         return PlainTextResponse("taken")
 

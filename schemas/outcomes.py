@@ -13,7 +13,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What became of one command.
 
     applied: written. already: it was so. held: a person must look. rejected: this will never work.
-    waiting: it did not work now (its key waits, the rest goes on). skipped: a newer command was seen.
+    waiting: it did not work now (its key waits, the rest goes on); with a `reason` the target answered, and refused it
+    with these words: the same answer may come for ever. skipped: a newer command was seen.
     differs: the target is not what was decided on; nothing was written, `record` says what is there.
     """
 
@@ -24,6 +25,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     hash: str
     result: Literal["applied", "already", "held", "rejected", "waiting", "skipped", "differs"]
     message: str = ""  # What, which one, and what to do. Never a secret or personal data.
+    reason: str = ""  # Why it waits, in the target's own words. May hold personal data: never in a log.
     remote: dict[str, str] = {}  # Ids the target gave: {"cust_no": ...}, {"doc_id": ..., "deposit_doc_id": ...}.
     request: msgspec.Raw = msgspec.field(
         default_factory=nothing
@@ -33,6 +35,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     release: Release | None = None  # What a release ticket let out, where that was asked.
     took_s: float = 0.0
     applied_at: datetime
+
+    @property
+    def told(self) -> str:
+        """The message and the target's own words: for people, and never for a log."""
+        return f"{self.message}: {self.reason}" if self.reason else self.message
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,9 +68,9 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A message that will never work, where it was, and why."""
 
     topic: str
-    partition: int
-    offset: int
-    key: str
-    value: str  # The original, as text; bytes that are not UTF-8 are replaced.
+    partition: int  # -1: it was too large to be published, and never stood there.
+    offset: int  # -1: the same.
+    key: str  # Its beginning, where it is long.
+    value: str  # The original, as text; bytes that are not UTF-8 are replaced. "" for one that was too large.
     reason: str
     at: datetime

@@ -7,9 +7,10 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import ARRAY, ColumnElement, Connection, Engine, Text, any_, create_engine, literal
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
 from counterflow.errors import Broken, Rejected, Transient
+from counterflow.sqlstates import refusal
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -41,17 +42,18 @@ def begin(engine: Engine) -> Iterator[Connection]:
 
     Raises:
         Transient: The database went away, or two transactions met; the same work may be done again.
+        Rejected: A value is not one that its column takes, or breaks a rule of the table.
         Broken: A statement is wrong, or a right is missing.
     """
     try:
         with engine.begin() as connection:
             yield connection
-    except (OperationalError, InterfaceError, InternalError) as error:
-        raise Transient(f"state database: {_first_line(error)}") from error
-    except DataError as error:
-        raise Rejected(f"state database: {_first_line(error)}") from error
     except DBAPIError as error:
-        if error.connection_invalidated or _code(error) in {"40001", "40P01", "55P03", "57014", "57P01"}:
+        refused = refusal(error)
+        if refused:
+            raise Rejected(f"state database: {refused}") from error
+        passes = isinstance(error, OperationalError | InterfaceError | InternalError)
+        if passes or error.connection_invalidated or _code(error) in {"40001", "40P01", "55P03", "57014", "57P01"}:
             raise Transient(f"state database: {_first_line(error)}") from error
         raise Broken(f"state database: {_first_line(error)}") from error
 

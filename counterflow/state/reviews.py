@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from counterflow.state.database import among
@@ -30,7 +30,7 @@ def open_review(
     """Ask a person.
 
     Asked already, the facts are brought up to date; settled by facts once, it is asked anew; decided by a person, only
-    if the message changed.
+    if the message changed, or if it did not work again.
     """
     row = {"kind": kind, "key": key, "message": message, "body": msgspec.json.encode(body).decode(), "state": "open"}
     statement = upsert(review).values(row | {"waits_for": waits_for, "made_at": func.now()})
@@ -38,7 +38,9 @@ def open_review(
         statement.on_conflict_do_update(
             index_elements=[review.c.kind, review.c.key],
             set_={name: statement.excluded[name] for name in ("message", "body", "waits_for", "state")},
-            where=(review.c.state != "decided") | (review.c.message != statement.excluded.message),
+            where=(review.c.state != "decided")
+            | (review.c.message != statement.excluded.message)
+            | (review.c.decision == AGAIN),
         )
     )
 
@@ -55,6 +57,21 @@ def settle(connection: Connection, names: Iterable[tuple[str, str]]) -> None:
     if found:
         match = tuple_(review.c.kind, review.c.key).in_(found) & (review.c.state == "open")
         connection.execute(update(review).where(match).values(state="settled", decided_at=func.now()))
+
+
+_SETTLE_REFUSED = text(
+    """
+    UPDATE review SET state = 'settled', decided_at = now() FROM wanted
+    WHERE review.kind = 'refused' AND review.state = 'open' AND wanted.system = split_part(review.key, '/', 1)
+      AND wanted.task = split_part(review.key, '/', 2)
+      AND wanted.key = regexp_replace(review.key, '^[^/]*/[^/]*/', '') AND wanted.state IN ('done', 'dropped')
+    """
+)
+
+
+def settle_refused(connection: Connection) -> None:
+    """Close what was asked of rows that have come right by now, or of which nothing will come."""
+    connection.execute(_SETTLE_REFUSED)
 
 
 def decide(connection: Connection, kind: str, key: str, decision: str, by: str) -> Row[Any] | None:
@@ -121,7 +138,7 @@ def log_outcomes(connection: Connection, outcomes: Iterable[Outcome], *, at: dat
             "task": outcome.task,
             "key": outcome.key,
             "level": LEVELS[outcome.result],
-            "message": outcome.message or outcome.result,
+            "message": outcome.told or outcome.result,
             "request": bytes(outcome.request).decode(),
             "response": bytes(outcome.response).decode(),
             "took_s": str(outcome.took_s),

@@ -130,7 +130,9 @@ wanted = Table(
     Column("not_before", When),  # It did not work; then it is tried again.
     Column("done_hash", Text),
     Column("done_at", When),
-    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),  # In a row that did not work, whatever was wanted.
+    Column("refusal", Text),  # The reason that the target gave last; None where it gave none.
+    Column("refusals", Integer, nullable=False, server_default="0"),  # How often in a row it gave that one.
     Column("now", Boolean, nullable=False, server_default="false"),  # Ahead of the queue, even while the gate is shut.
     Column("note", Text),  # Why it stands where it stands.
     Column("priority", BigInteger, nullable=False, server_default="0"),  # The higher, the earlier.

@@ -1,9 +1,11 @@
 """The wanted rows: what each system should have, and how far it is with it. The queue is where they differ.
 
 blocked -> ready -> sent -> done; a change while sent goes out after the answer. held, rejected and dropped wait for a
-person or for another change.
+person or for another change. What did not work is tried again, later and later; what the target refuses with the same
+reason again and again is held.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +23,17 @@ from schemas.commands import Body, body_hash
 from schemas.outcomes import Outcome
 
 Key = tuple[str, str, str]  # System, task, key.
+REFUSALS_MAX = 5  # Equal reasons in a row: what a moment mends is over by then, and the sixth answer would be the same.
+TRIES_MAX = 20  # Half an hour, by ROW's waits: longer than an update or a restart takes, so somebody should know.
+_VARIES = re.compile(r"[0-9A-Za-z-]*\d[0-9A-Za-z-]*")  # Numbers, times, ids: a refusal may name another one each time.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of a command, as it counts."""
+
+    outcome: Outcome  # A reason that was given too often in a row has made it held.
+    is_lasting: bool = False  # It goes on being tried, and has not worked for long: a person should know.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +60,7 @@ _WANT = text(
       body = excluded.body, hash = excluded.hash, version = wanted.version + 1, blocked_by = excluded.blocked_by,
       state = CASE WHEN wanted.state = 'sent' THEN 'sent'
         WHEN excluded.blocked_by IS NULL AND excluded.hash = wanted.done_hash THEN 'done' ELSE excluded.state END,
-      changed_at = excluded.changed_at, priority = excluded.priority, attempts = 0, not_before = NULL, note = NULL
+      changed_at = excluded.changed_at, priority = excluded.priority, not_before = NULL, note = NULL
     WHERE wanted.hash <> excluded.hash OR wanted.blocked_by IS DISTINCT FROM excluded.blocked_by
     """
 ).bindparams(
@@ -94,8 +107,8 @@ def reopen(connection: Connection, keys: Iterable[Key], *, at: datetime, note: s
 # An order's document may be there before the account was read that placed it: whose that is, is still to be told.
 _THERE = text(
     """
-    UPDATE wanted SET state = 'done', done_hash = hash, done_at = :at, note = :note,
-      blocked_by = CASE WHEN blocked_by LIKE 'account:%' THEN blocked_by END
+    UPDATE wanted SET state = 'done', done_hash = hash, done_at = :at, note = :note, attempts = 0, refusal = NULL,
+      refusals = 0, blocked_by = CASE WHEN blocked_by LIKE 'account:%' THEN blocked_by END
     FROM unnest(:system, :task, :key) AS seen(system, task, key)
     WHERE wanted.system = seen.system AND wanted.task = seen.task AND wanted.key = seen.key
       AND (state IN ('ready', 'blocked', 'held', 'rejected') OR state = 'dropped' AND hash = '')
@@ -120,9 +133,16 @@ def mark_done(connection: Connection, keys: Iterable[Key], *, at: datetime, note
 
 
 def set_state(connection: Connection, key: Key, state: str, note: str) -> None:
-    """Put a row aside: held for a person, or dropped."""
+    """Put a row aside, as a person said."""
     match = and_(wanted.c.system == key[0], wanted.c.task == key[1], wanted.c.key == key[2])
     connection.execute(update(wanted).where(match).values(state=state, note=note, blocked_by=None))
+
+
+def try_again(connection: Connection, key: Key, note: str) -> None:
+    """Let a row that stands still go out once more, counted anew; one on its way, or that waits for another, stays."""
+    match = and_(wanted.c.system == key[0], wanted.c.task == key[1], wanted.c.key == key[2])
+    values = {"state": "ready", "note": note, "not_before": None} | _NOTHING_REFUSED
+    connection.execute(update(wanted).where(match, wanted.c.state.not_in(("sent", "blocked"))).values(values))
 
 
 def withdraw(connection: Connection, key: Key, note: str) -> None:
@@ -188,7 +208,7 @@ def return_expired(connection: Connection, systems: Sequence[str], *, before: da
 
 _DONE = text(
     """
-    UPDATE wanted SET done_hash = o.hash, done_at = :at, attempts = 0, note = NULL,
+    UPDATE wanted SET done_hash = o.hash, done_at = :at, note = NULL, attempts = 0, refusal = NULL, refusals = 0,
       state = CASE WHEN wanted.hash = o.hash THEN 'done' WHEN wanted.blocked_by IS NULL THEN 'ready' ELSE 'blocked' END
     FROM unnest(:system, :task, :key, :version, :hash) AS o(system, task, key, version, hash)
     WHERE wanted.system = o.system AND wanted.task = o.task AND wanted.key = o.key
@@ -214,8 +234,8 @@ def take_done(connection: Connection, outcomes: Sequence[Outcome], *, at: dateti
     return [one for key, one in first.items() if key in done]
 
 
-def take_outcome(connection: Connection, outcome: Outcome, *, at: datetime) -> Row[Any] | None:
-    """Enter what became of a command; gives the row as it was, None where nothing waited for this answer.
+def take_outcome(connection: Connection, outcome: Outcome, *, at: datetime) -> Taken | None:
+    """Enter what became of a command; gives it as it counts, None where nothing waited for this answer.
 
     An answer to an older version than the one now wanted only lets the newer one go out.
     """
@@ -223,24 +243,40 @@ def take_outcome(connection: Connection, outcome: Outcome, *, at: datetime) -> R
     row = connection.execute(select(wanted).where(match).with_for_update()).first()
     if row is None or row.state != "sent" or row.sent_version != outcome.version:
         return None
-    connection.execute(update(wanted).where(match).values(_after(row, outcome, at)))
-    return row
+    tries = _tries(row, outcome) if outcome.result == "waiting" else {}
+    if tries and tries["refusals"] >= REFUSALS_MAX and outcome.reason and row.version == outcome.version:
+        outcome = msgspec.structs.replace(outcome, result="held")
+    connection.execute(update(wanted).where(match).values(_after(row, outcome, at) | tries))
+    is_lasting = outcome.result == "waiting" and tries["attempts"] >= TRIES_MAX
+    return Taken(outcome=outcome, is_lasting=is_lasting)
 
 
 def _after(row: Row[Any], outcome: Outcome, at: datetime) -> dict[str, Any]:
     current = row.version == outcome.version
     if outcome.result in {"applied", "already"}:
-        done: dict[str, Any] = {"done_hash": outcome.hash, "done_at": at, "attempts": 0, "note": None}
+        done: dict[str, Any] = {"done_hash": outcome.hash, "done_at": at, "note": None} | _NOTHING_REFUSED
         return done | {"state": "done" if row.hash == outcome.hash else _next(row)}
     if outcome.result == "differs":  # What it was decided on is not so any more: the flow decides again.
-        return {"state": "done", "done_hash": None, "done_at": at, "attempts": 0, "note": outcome.message}
+        differs = {"state": "done", "done_hash": None, "done_at": at, "note": outcome.message}
+        return differs | _NOTHING_REFUSED
     if outcome.result in {"held", "rejected"} and current:
-        return {"state": outcome.result, "note": outcome.message}
+        return {"state": outcome.result, "note": outcome.told}
     if outcome.result == "waiting" and current:
-        attempts = row.attempts + 1
-        wait = timedelta(seconds=ROW.delay_s(attempts) or ROW.delay_s_max)
-        return {"state": "ready", "attempts": attempts, "not_before": at + wait, "note": outcome.message}
+        wait = timedelta(seconds=ROW.delay_s(row.attempts + 1) or ROW.delay_s_max)
+        return {"state": "ready", "not_before": at + wait, "note": outcome.told}
     return {"state": _next(row)}
+
+
+_NOTHING_REFUSED: dict[str, Any] = {"attempts": 0, "refusal": None, "refusals": 0}
+
+
+def _tries(row: Row[Any], outcome: Outcome) -> dict[str, Any]:
+    """Count one more answer that was none of success; one without a reason says nothing about the last reason."""
+    if not outcome.reason:
+        return {"attempts": row.attempts + 1, "refusals": row.refusals}
+    is_equal = row.refusal is not None and _VARIES.sub("#", row.refusal) == _VARIES.sub("#", outcome.reason)
+    refusals = row.refusals + 1 if is_equal else 1
+    return {"attempts": row.attempts + 1, "refusals": refusals, "refusal": outcome.reason}
 
 
 def _next(row: Row[Any]) -> str:

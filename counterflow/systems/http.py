@@ -17,6 +17,7 @@ from counterflow.metrics import HTTP, THROTTLED
 from counterflow.retry import CALL
 
 WAIT_S_MAX = 120.0  # Whatever a server asks for, we look again after this.
+REASON_MAX = 500  # What a person reads of a reason; some servers answer with a page of code.
 
 
 class Session:
@@ -31,7 +32,20 @@ class Session:
         ca_file: Path | None,
         timeout_s: float,
         per_second: float | None = None,
+        reason: tuple[str, str] | None = None,
     ) -> None:
+        """Set it up.
+
+        Args:
+            name: What the system is called in errors and metrics.
+            url: Its address.
+            clock: The time.
+            ca_file: Who vouches for its certificate; None: the usual authorities.
+            timeout_s: How long an answer may take.
+            per_second: How many calls; None: any number.
+            reason: Under which names an error's code and its words stand in the body; None: it gives none.
+        """
+        self._reason = reason
         self.name, self._url, self._clock, self.timeout_s = name, url.rstrip("/"), clock, timeout_s
         self._session = requests.Session()
         self._session.trust_env = False  # A proxy or .netrc of the environment is none of ours.
@@ -100,7 +114,9 @@ class Session:
         # A 429 was refused before anything was done; after a 5xx nobody knows.
         unknown = answer.status_code != 429 and verb != "GET"
         text = f"{self.name}: HTTP {answer.status_code} to {verb} {path}"
-        raise Transient(text, retry_after_s=wait, unknown=unknown)
+        # Too many calls is no word about the record. A reason is: the same answer may come for ever.
+        reason = _reason_of(answer, self._reason) if self._reason and answer.status_code != 429 else ""
+        raise Transient(text, retry_after_s=wait, unknown=unknown, reason=reason)
 
 
 class _Doubling(wait_base):
@@ -124,6 +140,18 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return min(WAIT_S_MAX, max(0.0, (at - now).total_seconds()))
+
+
+def _reason_of(answer: requests.Response, names: tuple[str, str]) -> str:
+    """Give an error's code and words in one line; "" where the body has not both, as a proxy's has not."""
+    try:
+        body = answer.json()
+    except requests.JSONDecodeError:
+        return ""
+    found = [body.get(name) for name in names] if isinstance(body, dict) else []
+    if not found or not all(isinstance(one, str | int) and str(one).strip() for one in found):
+        return ""
+    return " ".join(f"{found[0]}: {found[1]}".split())[:REASON_MAX]
 
 
 def _never_connected(error: requests.RequestException) -> bool:

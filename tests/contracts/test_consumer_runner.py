@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from consumers.runner import Runner
 from counterflow.clock import FakeClock
 from counterflow.dead_letters import IN_A_ROW_MAX
 from counterflow.errors import Broken, Transient
-from counterflow.kafka import Message, Publisher
+from counterflow.kafka import MESSAGE_BYTES_MAX, Message, Publisher, size_of
 from schemas.commands import Command, SetStock, body_hash
 from schemas.outcomes import DeadLetter, Heartbeat, Outcome
 
@@ -63,16 +63,20 @@ class Kafka(Publisher):
     """Keeps what is published; fails, or dies, as told."""
 
     def __init__(self) -> None:
+        super().__init__("nowhere", client_id="test")
         self.messages: list[Message] = []
         self.failing = 0
         self.die_at: Callable[[Message], bool] = lambda message: False
+        self.bytes_max = MESSAGE_BYTES_MAX  # The broker's own limit.
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def _deliver(self, messages: Sequence[Message]) -> None:
         if self.failing and any(one.topic != "heartbeats" for one in messages):
             self.failing -= 1
             raise Transient("Kafka does not answer")
         if any(self.die_at(one) for one in messages):
             raise Crash
+        if any(size_of(one) > self.bytes_max for one in messages):
+            raise MessageSizeTooLargeError
         self.messages += messages
 
     def outcomes(self) -> list[tuple[str, int, str]]:

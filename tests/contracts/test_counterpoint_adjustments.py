@@ -187,6 +187,12 @@ def test_a_command_for_a_customer_who_is_gone_waits(shop: Shop) -> None:
     assert (outcome.result, "merged into another" in outcome.message) == ("waiting", True)
 
 
+def test_an_adjustment_that_the_database_refuses_for_good_is_rejected_and_not_tried_again(shop: Shop) -> None:
+    ana = shop.books.create_customer({"FST_NAM": "Ana"}, actor="staff")
+    outcome = apply(target_of(shop), AdjustPoints(tag="CF-TOOMUCH234", cust_no=ana, points=10**12))
+    assert (outcome.result, outcome.message) == ("rejected", "Counterpoint's database: SQL state 22003")
+
+
 def test_where_points_are_left_alone_a_command_is_rejected(shop: Shop) -> None:
     assert apply(shop.target(), AdjustPoints(tag=a_tag(), cust_no="10001", points=5)).result == "rejected"
 

@@ -4,14 +4,14 @@ import json
 import random
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 import pytest
+from kafka.errors import MessageSizeTooLargeError
 
 from counterflow.clock import FakeClock
 from counterflow.errors import Broken, Transient
-from counterflow.kafka import Message
+from counterflow.kafka import MESSAGE_BYTES_MAX, Message, Publisher, size_of
 from counterflow.systems.ports import Read, Reading
 from producers.counterpoint_tracking import TrackingSource
 from producers.runner import Runner
@@ -27,17 +27,19 @@ class Killed(BaseException):
     """The process dies here."""
 
 
-@dataclass
-class Topics:
+class Topics(Publisher):
     """A broker that keeps what it was given, and a publisher that may not get everything to it."""
 
-    dice: random.Random
-    share_failing: float = 0.0
-    share_killed: float = 0.0
-    messages: list[Message] = field(default_factory=list)
+    def __init__(self, dice: random.Random, *, share_failing: float = 0.0, share_killed: float = 0.0) -> None:
+        super().__init__("nowhere", client_id="test")
+        self.dice, self.share_failing, self.share_killed = dice, share_failing, share_killed
+        self.messages: list[Message] = []
+        self.bytes_max = MESSAGE_BYTES_MAX  # The broker's own limit.
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def _deliver(self, messages: Sequence[Message]) -> None:
         """Take all of it; or a part, and say so or die."""
+        if any(size_of(one) > self.bytes_max for one in messages):
+            raise MessageSizeTooLargeError
         chance = self.dice.random()
         if chance >= self.share_failing + self.share_killed:
             self.messages += messages
@@ -46,9 +48,6 @@ class Topics:
         if chance < self.share_failing:
             raise Transient("Kafka: not acknowledged", unknown=True)
         raise Killed
-
-    def close(self) -> None:
-        """Let go of nothing."""
 
     def of(self, name: str) -> list[Message]:
         return [one for one in self.messages if one.topic.startswith(name)]
@@ -92,7 +91,7 @@ def run(seed: int, *, share_failing: float, share_killed: float) -> tuple[FakeTr
     while not stop.is_set():
         source = TrackingSource(server.connect, server.note, poll_s=0.25, page_rows=5)
         try:
-            Runner(source, topics, prefix="", clock=clock, stop=stop).run(topics.stored())  # type: ignore[arg-type]
+            Runner(source, topics, prefix="", clock=clock, stop=stop).run(topics.stored())
         except Killed:
             clock.sleep(1.0)
     return server, topics
@@ -148,7 +147,7 @@ def test_broken_is_said_in_the_heartbeat_and_ends_the_loop() -> None:
     topics = Topics(random.Random(1))
     source = TrackingSource(server.connect, server.note, poll_s=0.25)
     with pytest.raises(Broken, match="VIEW CHANGE TRACKING"):
-        Runner(source, topics, prefix="", clock=FakeClock(), stop=stop).run({})  # type: ignore[arg-type]
+        Runner(source, topics, prefix="", clock=FakeClock(), stop=stop).run({})
     beat = msgspec.json.decode(topics.of("heartbeats")[-1].value or b"", type=Heartbeat)
     assert (beat.up, "VIEW CHANGE TRACKING" in beat.note) == (False, True)
 
@@ -165,5 +164,5 @@ def test_a_confirmation_that_fails_is_made_up_for() -> None:
 
     server, stop, topics = FakeTracking(), threading.Event(), Topics(random.Random(5))
     source = Forgetful(server.connect, server.note, poll_s=0.25)
-    Runner(source, topics, prefix="", clock=Shop(server, topics, stop), stop=stop).run({})  # type: ignore[arg-type]
+    Runner(source, topics, prefix="", clock=Shop(server, topics, stop), stop=stop).run({})
     assert topics.mirror().rows == server.now.rows

@@ -1,5 +1,6 @@
 """What goes wrong on the way to Counterpoint, told apart: what passes, what needs a person, what may have been done."""
 
+import random
 import socket
 import ssl
 import threading
@@ -10,11 +11,14 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 
 from counterflow.clock import FakeClock
 from counterflow.config import CounterpointRest
-from counterflow.errors import Broken, Transient
+from counterflow.errors import Broken, Rejected, Transient
+from counterflow.state.database import begin
+from counterflow.state.server import EmbeddedServer
 from counterflow.systems.counterpoint import sql
 from counterflow.systems.counterpoint.client import CounterpointClient
 from sandbox.authority import Authority, authority
@@ -28,7 +32,7 @@ class OdbcError(Exception):
 
 def trouble(state: str, message: str) -> Exception:
     """Give what becomes of a driver's error."""
-    with pytest.raises((Broken, Transient)) as raised, sql.troubles():
+    with pytest.raises((Broken, Rejected, Transient)) as raised, sql.troubles():
         raise ProgrammingError("SELECT", {}, OdbcError(state, f"[{state}] {DRIVER}{message} (SQLExecDirectW)"))
     return raised.value
 
@@ -71,6 +75,86 @@ def test_what_needs_a_person_is_broken_and_says_why(state: str, message: str) ->
 )
 def test_what_passes_is_transient(state: str, message: str) -> None:
     assert isinstance(trouble(state, message), Transient)
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "said"),
+    [
+        pytest.param(
+            "23000",
+            'The INSERT statement conflicted with the FOREIGN KEY constraint "FK_ADJ_CUST". The conflict occurred in '
+            'database "CP", table "dbo.AR_CUST", column \'CUST_NO\'. (547)',
+            "SQL state 23000 (547): constraint FK_ADJ_CUST, table dbo.AR_CUST, column CUST_NO",
+            id="a foreign key",
+        ),
+        pytest.param(
+            "23000",
+            "Violation of PRIMARY KEY constraint 'PK_GFC'. Cannot insert duplicate key in object 'dbo.SY_GFC'. The "
+            "duplicate key value is (ana@example.com). (2627)",
+            "SQL state 23000 (2627): constraint PK_GFC, object dbo.SY_GFC",
+            id="a key that is taken, without its value",
+        ),
+        pytest.param(
+            "22001",
+            "String or binary data would be truncated in table 'CP.dbo.ADJ', column 'DOC_NO'. Truncated value: "
+            "'ana@example.com'. (2628)",
+            "SQL state 22001 (2628): table CP.dbo.ADJ, column DOC_NO",
+            id="a text that is too long, without the text",
+        ),
+        pytest.param(
+            "22018",
+            "Conversion failed when converting the varchar value 'ana@example.com' to data type int. (245)",
+            "SQL state 22018 (245)",
+            id="a value of another form",
+        ),
+        pytest.param(
+            "42000",
+            "Operation failed. The index entry of length 1012 bytes for the index 'IX_NAM' exceeds the maximum. (1946)",
+            "SQL state 42000 (1946): index IX_NAM",
+            id="a general state, and the server's own number",
+        ),
+    ],
+)
+def test_what_is_refused_for_good_is_rejected_and_shows_nobodys_values(state: str, message: str, said: str) -> None:
+    found = trouble(state, message)
+    assert (type(found), str(found)) == (Rejected, f"Counterpoint's database: {said}")
+
+
+LONG = "".join(random.Random(1).choices("abcdefghij0123456789", k=5_000))  # Nothing packs it into an index's page.
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        pytest.param("INSERT INTO one VALUES ('ana', 1)", "23505: constraint one_pkey", id="a key that is taken"),
+        pytest.param("INSERT INTO one VALUES (NULL, 1)", "23502: column name, relation one", id="no value"),
+        pytest.param(
+            "INSERT INTO one VALUES ('ben', 0)", "23514: relation one, constraint one_number_check", id="a check"
+        ),
+        pytest.param("INSERT INTO one VALUES ('ben', 99999)", "22003", id="a number that is too large"),
+        pytest.param("INSERT INTO one VALUES ('ben', 'ana')", "22P02", id="no number"),
+        pytest.param(f"INSERT INTO one VALUES ('{LONG}', 1)", "54000: index one_pkey", id="too large for an index"),
+    ],
+)
+def test_what_postgresql_refuses_for_good_is_rejected_by_both_databases(
+    fresh_engine: Engine, statement: str, said: str
+) -> None:
+    ways = ((sql.writing, "Counterpoint's"), (begin, "state"))
+    for opened, whose in ways:
+        with pytest.raises(Rejected) as raised, opened(fresh_engine) as connection:
+            connection.exec_driver_sql(statement)
+        assert str(raised.value) == f"{whose} database: SQL state {said}"
+
+
+@pytest.fixture(scope="module")
+def fresh_engine(postgres: EmbeddedServer) -> Iterator[Engine]:
+    engine = sql.open_engine(postgres.url("troubles"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE one (name text PRIMARY KEY, number smallint CHECK (number > 0)); INSERT INTO one VALUES ('ana', 1)"
+        )
+    yield engine
+    engine.dispose()
 
 
 def test_freetds_with_fast_executemany_is_refused() -> None:

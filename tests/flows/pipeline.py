@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from kafka.errors import MessageSizeTooLargeError
 from sqlalchemy import Engine, text
 
 from counterflow.clock import FakeClock
 from counterflow.errors import Transient
-from counterflow.kafka import Message, Publisher
+from counterflow.kafka import MESSAGE_BYTES_MAX, Message, Publisher, size_of
 from counterflow.state.database import begin
 from counterflow.systems.registry import readers
 from processors.batch import Arrived, Batches
@@ -38,11 +39,13 @@ class Collected(Publisher):
         super().__init__("", client_id="test")
         self.messages: list[Message] = []
         self.is_away = False
+        self.bytes_max = MESSAGE_BYTES_MAX  # The broker's own limit.
 
-    def publish(self, messages: Sequence[Message]) -> None:
-        """Keep them."""
+    def _deliver(self, messages: Sequence[Message]) -> None:
         if self.is_away:
             raise Transient("Kafka: not acknowledged")
+        if any(size_of(one) > self.bytes_max for one in messages):
+            raise MessageSizeTooLargeError
         self.messages += messages
 
 
@@ -119,6 +122,7 @@ class Pipeline:
         message: str = "",
         record: Customer | None = None,
         release: Release | None = None,
+        reason: str = "",
         **remote: Any,
     ) -> Arrived:
         """A consumer's answer to a command."""
@@ -130,6 +134,7 @@ class Pipeline:
             hash=command.hash,
             result=result,  # type: ignore[arg-type]
             message=message,
+            reason=reason,
             remote=remote,
             record=record,
             release=release,

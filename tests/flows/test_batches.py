@@ -1,5 +1,6 @@
 """One batch is one transaction: what is read, decided and said is kept together, or comes again whole."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ REFUSE = """
     CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE ON handled DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION refuse()
 """
+ONCE = "IF nextval('refusals') = 1 THEN RAISE EXCEPTION 'there' USING ERRCODE = '23505'; END IF"
 FAILURES = {
     "a deadlock": "RAISE EXCEPTION 'two met' USING ERRCODE = '40P01'",
     "the connection is cut": "PERFORM pg_terminate_backend(pg_backend_pid())",
@@ -119,6 +121,27 @@ def test_every_kind_of_poison_becomes_a_dead_letter_that_says_why_and_the_batch_
         "Counterpoint IM_INV: the row has no column QTY_ON_HND"
     )
     assert (pipeline.state_of("north/1"), pipeline.offered()) == ("ready", {"north": 8})
+
+
+def test_what_the_state_database_refuses_for_good_is_a_dead_letter_without_the_value(pipeline: Pipeline) -> None:
+    sku = "".join(random.Random(1).choices("ABCDEFGHIJ0123456789", k=5_000))  # No index takes it.
+    bad = pipeline.there("north", "products", b.product(9, sku, 0))
+    pipeline.take(*a_day(pipeline), bad)
+    (letter,) = pipeline.letters()
+    assert (letter.offset, letter.reason) == (bad.offset, "state database: SQL state 54000: index record_sku")
+    assert (pipeline.state_of("north/1"), pipeline.offered()) == ("ready", {"north": 8})
+
+
+def test_a_row_that_two_workers_made_at_the_same_moment_is_no_dead_letter(pipeline: Pipeline) -> None:
+    """The loser is refused once, and finds the other's row the second time."""
+    batch = a_day(pipeline)[:1]
+    with begin(pipeline.engine) as connection:
+        connection.execute(text(REFUSE.format(what=ONCE)))
+        connection.execute(text("CREATE SEQUENCE refusals"))
+    pipeline.take(*batch)
+    with begin(pipeline.engine) as connection:
+        connection.execute(text("DROP TRIGGER refuse ON handled; DROP FUNCTION refuse; DROP SEQUENCE refusals"))
+    assert (pipeline.letters(), pipeline.rows("SELECT key FROM record")) == ([], [("MUG",)])
 
 
 def test_a_topic_full_of_poison_ends_and_its_offsets_go(pipeline: Pipeline) -> None:

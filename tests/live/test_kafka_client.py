@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from kafka import KafkaConsumer
+from kafka.admin import ConfigResource
 
 from counterflow import kafka
 from counterflow.errors import Transient
-from counterflow.kafka import Message, Publisher
+from counterflow.kafka import Message, Publisher, TooLarge
 from sandbox.broker import Broker, free_ports
 from schemas.topics import CURSORS, WORK
 from tests.live.waiting import wait_for
@@ -166,6 +167,30 @@ def test_a_compacted_topic_is_read_whole(topic: Topic) -> None:
     changed = Message(topic=name, key=b"a", value=b"2")
     topic.publisher.publish([topic.message("a", name), topic.message("b", name), gone, changed])
     assert kafka.read_whole(topic.broker.servers, name) == {"a": b"2"}
+
+
+@pytest.mark.parametrize("topic_bytes_max", ["8388608", "100000"], ids=["for us", "for the topic alone"])
+@pytest.mark.parametrize("bytes_large", [9_000_000, 1_000_000], ids=["nine megabytes", "one megabyte"])
+def test_one_message_that_is_too_large_is_named_and_the_others_are_published(
+    topic: Topic, topic_bytes_max: str, bytes_large: int
+) -> None:
+    client = kafka.admin(topic.broker.servers)
+    where = ConfigResource("TOPIC", topic.name, configs={"max.message.bytes": topic_bytes_max})
+    client.alter_configs([where])
+    client.close()
+    sent = [topic.message(f"small{number}") for number in range(50)]
+    sent.insert(25, Message(topic=topic.name, key=b"large", value=b"x" * bytes_large))
+    large = bytes_large > int(topic_bytes_max)
+    found: list[bytes] = []
+    try:
+        topic.publisher.publish(sent)
+    except TooLarge as error:
+        found = [one.key for one in error.messages]
+    topic.publisher.publish([topic.message("later")])
+    reader = topic.reader("one")
+    keys = {one[:5] for one in read(reader, 52 - large)}
+    reader.close()
+    assert (found, keys) == ([b"large"] if large else [], {"small", "later"} | (set() if large else {"xxxxx"}))
 
 
 def test_an_empty_topic_is_read_whole(topic: Topic) -> None:

@@ -17,7 +17,14 @@ class CounterpointClient:
     """Calls to one company's server. Nothing here is sent twice; whoever calls looks before trying again."""
 
     def __init__(self, settings: CounterpointRest, clock: Clock) -> None:
-        self._session = Session(NAME, settings.url, clock=clock, ca_file=settings.ca_file, timeout_s=settings.timeout_s)
+        self._session = Session(
+            NAME,
+            settings.url,
+            clock=clock,
+            ca_file=settings.ca_file,
+            timeout_s=settings.timeout_s,
+            reason=("ErrorCode", "Message"),
+        )
         self._session.sign_in(
             f"{settings.company}.{settings.user}",
             settings.password.get_secret_value(),

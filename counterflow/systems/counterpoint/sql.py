@@ -6,7 +6,6 @@ Server: every statement that reaches one is compared with a golden file instead 
 
 import importlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -40,7 +39,8 @@ from sqlalchemy import text as sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
-from counterflow.errors import Broken, Transient
+from counterflow.errors import Broken, Rejected, Transient
+from counterflow.sqlstates import numbers_of, refusal, state_of
 from counterflow.systems.counterpoint.dialects import utcnow
 
 metadata = MetaData()
@@ -153,6 +153,7 @@ def reading(engine: Engine, *, snapshot: bool) -> Iterator[Connection]:
 
     Raises:
         Transient: The database does not answer.
+        Rejected: It takes a value for none of its columns, or a rule of a table is broken.
         Broken: A right or a table is missing; the message is the server's own first line.
     """
     with troubles():
@@ -174,10 +175,13 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def troubles() -> Iterator[None]:
-    """Turn the driver's errors into ours: what is missing or forbidden is Broken, the rest may pass."""
+    """Turn the driver's errors into ours: what is refused for good, what is missing or forbidden, and what may pass."""
     try:
         yield
     except DBAPIError as error:
+        refused = refusal(error)
+        if refused:
+            raise Rejected(f"Counterpoint's database: {refused}") from error
         line = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
         if needs_a_person(error.orig):
             raise Broken(f"Counterpoint's database: {line}; run counterflow doctor") from error
@@ -190,11 +194,9 @@ def needs_a_person(error: BaseException | None) -> bool:
     SQL Server's 42000 is no answer by itself. Our own lock's time-out, a snapshot's conflict and a database that is
     being recovered have it too, and they pass; so there the server's own number counts.
     """
-    words = [str(one) for one in error.args] if error else []
-    state = str(getattr(error, "sqlstate", None) or (words[0] if words else ""))
+    state = state_of(error)
     if state == "42000":
-        numbers = {int(found) for found in re.findall(r"\((\d{3,5})\)", " ".join(words[1:]))}
-        return bool(numbers & LASTING_NUMBERS)
+        return bool(numbers_of(error) & LASTING_NUMBERS)
     return state in LASTING_STATES
 
 

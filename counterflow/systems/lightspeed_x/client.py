@@ -119,6 +119,7 @@ class XClient:
             ca_file=settings.ca_file,
             timeout_s=settings.timeout_s,
             per_second=settings.requests_per_s,
+            reason=("error", "message"),
         )
         _bear(self._session, settings.token)
         say = log.info if is_supported(settings.version, clock.now()) else log.warning
@@ -205,7 +206,7 @@ class _Error(msgspec.Struct, frozen=True):
     """An error as the API says it; not verified."""
 
     error: str = ""
-    message: str = ""  # Never shown: it may name somebody.
+    message: str = ""  # Never in an error's text: it may name somebody.
 
 
 def _title(answer: requests.Response) -> str:

@@ -30,6 +30,7 @@ class WooClient:
             ca_file=settings.ca_file,
             timeout_s=settings.timeout_s,
             per_second=settings.requests_per_s,
+            reason=("code", "message"),
         )
         self._session.sign_in(settings.key.get_secret_value(), settings.secret.get_secret_value())
 

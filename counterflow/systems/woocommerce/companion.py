@@ -199,7 +199,7 @@ class Companion:
             return None if found is None else self._as(found, Card, what)
         except Transient as error:
             # It is a POST for the number's sake, and changes nothing: its effect is never unknown.
-            raise Transient(str(error), retry_after_s=error.retry_after_s) from error
+            raise Transient(str(error), retry_after_s=error.retry_after_s, reason=error.reason) from error
 
     def adjust_card(
         self, number: str, cents: int, reference: str, reason: str = "", *, order: int | None = None

@@ -174,6 +174,8 @@ def upgrade() -> None:
         sa.Column("done_hash", sa.Text(), nullable=True),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("refusal", sa.Text(), nullable=True),
+        sa.Column("refusals", sa.Integer(), server_default="0", nullable=False),
         sa.Column("now", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("note", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("system", "task", "key"),
