@@ -68,20 +68,26 @@ def _enter(state: State, document: Document, position: int, store: str, order_id
     edits.changed_there(state, ours)
     names = [(store, order_id), (COUNTERPOINT, document.key)]
     is_new |= links.make_all(state.connection, "order", names, ours, "document")
-    buyer = customers.id_of(state, document.cust_no)
-    decided = links.find(state.connection, "buyer", store, order_id)
-    is_new |= decided != buyer
-    if decided is None:
-        links.make(state.connection, "buyer", store, order_id, buyer, "document")
-    elif decided != buyer and links.remote(state.connection, "customer", COUNTERPOINT, decided) is None:
-        customers.part_from_others(state, decided, document.cust_no)
-        customers.know(state, decided, document.cust_no, "document")
+    if document.cust_no not in state.shop.nobody.numbers:  # Staff may give an order to the walk-in: it tells nobody.
+        is_new |= _enter_buyer(state, document.cust_no, store, order_id)
     if state.shop.orders_commit_stock:
         state.items |= set(
             reservations.document_seen(state.connection, store, order_id, position, document.stock_location)
         )
     if is_new:
         state.orders.add((store, order_id))  # Decided again, it is found done.
+
+
+def _enter_buyer(state: State, cust_no: str, store: str, order_id: str) -> bool:
+    """Enter whose an order is by its document; returns whether that was not known."""
+    buyer = customers.id_of(state, cust_no)
+    decided = links.find(state.connection, "buyer", store, order_id)
+    if decided is None:
+        links.make(state.connection, "buyer", store, order_id, buyer, "document")
+    elif decided != buyer and links.remote(state.connection, "customer", COUNTERPOINT, decided) is None:
+        customers.part_from_others(state, decided, cust_no)
+        customers.know(state, decided, cust_no, "document")
+    return decided != buyer
 
 
 def _left(state: State, doc_id: str, position: int) -> None:

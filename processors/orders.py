@@ -237,6 +237,8 @@ def _for_buyer(state: State, site: Site, order: Order, row: Row, composed: Place
     if cust_no is None:
         _block(state, row, composed, f"customer:{buyer}")
         return _want_customer(state, order, buyer, row, known.account)
+    if cust_no in state.shop.nobody.numbers:  # Known before the shop said so.
+        return state.ask("order-customer", row[2], f"customer {cust_no} is nobody in particular", {"candidates": []})
     document = msgspec.structs.replace(composed, cust_no=cust_no)
     if records.gone_at(state.connection, COUNTERPOINT, "AR_CUST", cust_no) is not None:
         return _block(state, row, document, f"gone:{cust_no}")  # Merged, renumbered, deleted: that is found out first.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import Connection
 
 from counterflow import log
@@ -89,7 +90,9 @@ def _follow_customer(outcome: Outcome, state: State) -> None:
     if outcome.system in state.shop.customers:
         accounts.take_answer(outcome, state)
     cust_no = outcome.remote.get("cust_no")
-    if outcome.system == state.shop.pos and cust_no:
+    if cust_no in state.shop.nobody.numbers:
+        _ask_for_buyers(state, msgspec.structs.replace(outcome, message=f"customer {cust_no} is nobody in particular"))
+    elif outcome.system == state.shop.pos and cust_no:
         _made(state, outcome.key.removeprefix("email:"), cust_no, is_found=outcome.result == "already")
 
 

@@ -207,6 +207,20 @@ def test_the_walk_in_is_known_by_no_email_and_nobodys_word_makes_it_somebody(pip
     assert (went, pipeline.state_of("north/1"), pipeline.rows(LINKED)) == ([], None, [])
 
 
+def test_who_is_found_for_a_creation_is_never_the_walk_in(pipeline: Pipeline) -> None:
+    went = pipeline.take(pipeline.there("north", "orders", b.order(1, "till@example.com")))
+    (create,) = [one for one in went if isinstance(one.body, CreateCustomer)]
+    pipeline.take(pipeline.answer(create, "already", cust_no="CASH"))
+    assert (pipeline.state_of("north/1"), list(pipeline.asked())) == ("blocked", ["order-customer:north/1"])
+
+
+def test_a_document_that_staff_gave_the_walk_in_tells_nobody(pipeline: Pipeline) -> None:
+    pipeline.take(pipeline.there("north", "customers", b.account(7, "a7@example.com")))
+    pipeline.take(pipeline.there("north", "orders", b.order(1, "a7@example.com", customer_id=7)))
+    pipeline.take(pipeline.here("PS_DOC_HDR", b.document("500", "N-1", "CASH")))
+    assert pipeline.rows("SELECT count(*) FROM link WHERE remote_id = 'CASH'") == [(0,)]
+
+
 def test_an_address_that_stands_for_none_gives_way_to_the_accounts_own(database: Engine) -> None:
     """The till's placeholder is newer, and is nobody's word: it reaches no login."""
     pipeline = started(database, login_email="follow")
