@@ -18,6 +18,15 @@ FIRST_ANSWER_MS = 5_000  # A broker that is there answers within this; whoever o
 MESSAGE_BYTES_MAX = 8_388_608  # A product with pictures in its text has passed the usual one megabyte.
 ACK_S_MAX = 20.0  # Less than the engine's patience.
 RECONNECT_MS = 2_000  # A broker that is back is found within this; the client's own ceiling is half a minute.
+# What every topic of ours depends on. It is set at each, so that a broker's own defaults never reach one.
+SETTINGS = {
+    "compression.type": "producer",  # Packed anew by the broker, not every client could read it.
+    "max.message.bytes": str(MESSAGE_BYTES_MAX),
+    "message.timestamp.type": "LogAppendTime",  # The broker stamps the time: all topics can be read in one order.
+    "retention.bytes": "-1",  # Only time lets a message go: a full reading must not push out what nobody has read.
+    "segment.bytes": "1073741824",  # A message that is larger than a segment is refused.
+    "unclean.leader.election.enable": "false",  # A broker that was behind would forget what was acknowledged.
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +73,11 @@ def create_topics(client: KafkaAdminClient, topics: dict[str, Topic], *, replica
     """Create what is missing and wait until it can be used. Changelogs and all: nothing is created by accident."""
     there = set(client.list_topics())
     missing = {
-        name: {"num_partitions": PARTITIONS, "replication_factor": replication, "configs": _settings(topic)}
+        name: {
+            "num_partitions": PARTITIONS,
+            "replication_factor": replication,
+            "configs": topic_settings(topic, replication=replication),
+        }
         for name, topic in topics.items()
         if name not in there
     }
@@ -78,9 +91,10 @@ def create_topics(client: KafkaAdminClient, topics: dict[str, Topic], *, replica
     client.wait_for_topics(list(topics), timeout_ms=CALL_MS)
 
 
-def _settings(topic: Topic) -> dict[str, str]:
-    """Give a topic's settings. The broker stamps the time, so that all topics can be read in one order."""
-    settings = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(MESSAGE_BYTES_MAX)}
+def topic_settings(topic: Topic, *, replication: int) -> dict[str, str]:
+    """Give a topic's settings; `replication`: on how many brokers it is."""
+    # One of them may be away, and what was acknowledged is on another one still.
+    settings = SETTINGS | {"min.insync.replicas": str(max(1, replication - 1))}
     if topic.keep_days is None:
         return settings | {"cleanup.policy": "compact"}
     return settings | {"cleanup.policy": "delete", "retention.ms": str(topic.keep_days * DAY_MS)}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from counterflow import kafka, log, pages
+from counterflow import kafka, log, pages, topic_checks
 from counterflow.clock import Clock, SystemClock
 from counterflow.config import Config, Store
 from counterflow.config import Customers as CustomerSettings
@@ -54,6 +54,7 @@ def _prepare_topics(config: Config, clock: Clock, stop: threading.Event) -> None
         try:
             topics = all_topics(config.kafka.prefix, tuple(config.stores))
             kafka.create_topics(client, topics, replication=config.kafka.replication)
+            topic_checks.check(client, config.kafka.servers, topics)
         finally:
             client.close()
 
