@@ -30,6 +30,9 @@ APPLY = Histogram(
 PAUSED = Gauge("counterflow_target_paused", "1 while a target is paused because it does not answer", ["target"])
 
 # Everywhere.
+# Above 0: messages expired, or their topic was deleted, before anybody handled them. Their source is read again by
+# itself; why nobody came in time is for a person: docs/runbooks/messages-lost.md.
+LOST = Counter("counterflow_messages_lost_total", "Messages that went before they were handled", ["topic"])
 DEAD = Counter("counterflow_dead_letters_total", "Messages that will never work", ["topic"])
 UP = Gauge("counterflow_endpoint_up", "1 while the system answers", ["endpoint"])
 HTTP = Histogram("counterflow_http_seconds", "HTTP calls", ["endpoint", "method", "status"], buckets=SECONDS)
