@@ -11,14 +11,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from counterflow import log
 from counterflow.clock import Clock
 from counterflow.dead_letters import IN_A_ROW_MAX, dead_letter, publish, too_large
 from counterflow.errors import Broken, Transient
-from counterflow.kafka import Message, Publisher, TooLarge
+from counterflow.kafka import Message, Messages, Publisher, TooLarge
 from counterflow.metrics import APPLIED, APPLY, PAUSED, UP
 from counterflow.retry import ROW
 from counterflow.systems.ports import Target
@@ -39,7 +38,7 @@ class Runner:
     def __init__(
         self,
         target: Target,
-        consumer: KafkaConsumer,
+        consumer: Messages,
         publisher: Publisher,
         *,
         prefix: str,

@@ -2,19 +2,29 @@
 
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError, TopicAlreadyExistsError
+from kafka.admin import OffsetSpec
+from kafka.errors import (
+    KafkaError,
+    LogTruncationError,
+    MessageSizeTooLargeError,
+    OffsetOutOfRangeError,
+    RecordListTooLargeError,
+    TopicAlreadyExistsError,
+)
 from kafka.partitioner.default import murmur2
 
-from counterflow import log
+from counterflow import gaps, log
 from counterflow.errors import Broken, Rejected, Transient
+from counterflow.gaps import Gap
 from counterflow.metrics import LARGE
 from schemas.topics import DAY_MS, PARTITIONS, Topic
 
+_log = log.get("kafka")
 CALL_MS = 30_000  # Every call to the broker ends within this.
 FIRST_ANSWER_MS = 5_000  # A broker that is there answers within this; whoever opens tries again.
 MESSAGE_BYTES_MAX = 8_388_608  # A product with pictures in its text has passed the usual one megabyte.
@@ -22,9 +32,17 @@ AROUND_BYTES = 256  # What the client and the broker add to a message at the mos
 ACK_S_MAX = 20.0  # Less than the engine's patience.
 KEY_SHOWN = 200  # Bytes of a key that a log line shows.
 RECONNECT_MS = 2_000  # A broker that is back is found within this; the client's own ceiling is half a minute.
+# What every topic of ours depends on. It is set at each, so that a broker's own defaults never reach one.
+SETTINGS = {
+    "compression.type": "producer",  # Packed anew by the broker, not every client could read it.
+    "max.message.bytes": str(MESSAGE_BYTES_MAX),
+    "message.timestamp.type": "LogAppendTime",  # The broker stamps the time: all topics can be read in one order.
+    "retention.bytes": "-1",  # Only time lets a message go: a full reading must not push out what nobody has read.
+    "segment.bytes": "1073741824",  # A message that is larger than a segment is refused.
+    "unclean.leader.election.enable": "false",  # A broker that was behind would forget what was acknowledged.
+}
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)  # The broker's own words for it.
-_log = log.get("kafka")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +103,11 @@ def create_topics(client: KafkaAdminClient, topics: dict[str, Topic], *, replica
     """Create what is missing and wait until it can be used. Changelogs and all: nothing is created by accident."""
     there = set(client.list_topics())
     missing = {
-        name: {"num_partitions": PARTITIONS, "replication_factor": replication, "configs": _settings(topic)}
+        name: {
+            "num_partitions": PARTITIONS,
+            "replication_factor": replication,
+            "configs": topic_settings(topic, replication=replication),
+        }
         for name, topic in topics.items()
         if name not in there
     }
@@ -99,9 +121,10 @@ def create_topics(client: KafkaAdminClient, topics: dict[str, Topic], *, replica
     client.wait_for_topics(list(topics), timeout_ms=CALL_MS)
 
 
-def _settings(topic: Topic) -> dict[str, str]:
-    """Give a topic's settings. The broker stamps the time, so that all topics can be read in one order."""
-    settings = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(MESSAGE_BYTES_MAX)}
+def topic_settings(topic: Topic, *, replication: int) -> dict[str, str]:
+    """Give a topic's settings; `replication`: on how many brokers it is."""
+    # One of them may be away, and what was acknowledged is on another one still.
+    settings = SETTINGS | {"min.insync.replicas": str(max(1, replication - 1))}
     if topic.keep_days is None:
         return settings | {"cleanup.policy": "compact"}
     return settings | {"cleanup.policy": "delete", "retention.ms": str(topic.keep_days * DAY_MS)}
@@ -119,6 +142,13 @@ def describe(client: KafkaAdminClient, names: Iterable[str]) -> list[TopicState]
             )
         found.append(TopicState(name=name, topic_id=str(uuid.UUID(str(answer["topic_id"]))), partitions=count))
     return found
+
+
+def begins(client: KafkaAdminClient, names: Iterable[str]) -> dict[tuple[str, int], int]:
+    """Give the first offset that each partition of some topics still has."""
+    specs = {TopicPartition(name, part): OffsetSpec.EARLIEST for name in names for part in range(PARTITIONS)}
+    found = client.list_partition_offsets(specs)
+    return {(part.topic, part.partition): int(answer.offset) for part, answer in found.items()}
 
 
 class Publisher:
@@ -214,8 +244,75 @@ def _place(message: Message) -> int | None:
     return int(murmur2(message.together) & 0x7FFFFFFF) % PARTITIONS
 
 
-def consumer(servers: str, topics: Sequence[str], *, group: str, most: int = 500) -> KafkaConsumer:
-    """Open a consumer that reads all partitions of some topics from where its group committed, and commits by hand.
+class Messages(Protocol):
+    """What is read message by message, and committed by hand."""
+
+    def poll(self, *, timeout_ms: int, max_records: int | None = None) -> Mapping[Any, Sequence[Any]]:
+        """Give what has come, by partition; waits at most so long."""
+        ...
+
+    def commit(self) -> None:
+        """Commit what was given. Raises KafkaError."""
+        ...
+
+
+class Reader:
+    """Reads partitions from where their group committed. One thread uses it.
+
+    Where the log begins behind that, or ends before it, the alarm is raised and it goes on with what there is: the
+    client's own ways, to go to the beginning or to the end, say nothing of what is missing. Seen with kafka-python
+    3.0.12: without such a way it raises OffsetOutOfRangeError of one partition, and LogTruncationError of some.
+    """
+
+    def __init__(self, opened: KafkaConsumer, parts: Sequence[TopicPartition]) -> None:
+        self._consumer = opened
+        self.on_gap: Callable[[], None] = lambda: None  # Called where something is missing, within `poll`.
+        opened.assign(parts)
+        self._seek({part: opened.committed(part) for part in parts})
+
+    def poll(self, *, timeout_ms: int, max_records: int | None = None) -> Mapping[Any, Sequence[Any]]:
+        """Give what has come, by partition. See Messages."""
+        try:
+            found: Mapping[Any, Sequence[Any]] = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
+        except (OffsetOutOfRangeError, LogTruncationError) as error:
+            self._go_on(error.args[0])
+            return {}
+        return found
+
+    def commit(self) -> None:
+        """Commit what was given. See Messages."""
+        self._consumer.commit()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._consumer.close()
+
+    def _go_on(self, parts: Iterable[TopicPartition]) -> None:
+        """Go on with what there is; while the broker does not say, the next poll finds the same again."""
+        try:
+            self._seek({part: self._consumer.position(part) for part in parts})
+            self.on_gap()
+        except KafkaError as error:
+            _log.warning("offsets not read", why=repr(error))
+
+    def _seek(self, wanted: Mapping[TopicPartition, int | None]) -> None:
+        """Go to the wanted offsets as far as the log has them; None: nothing is committed, so to the beginning."""
+        parts = list(wanted)
+        first, ends = self._consumer.beginning_offsets(parts), self._consumer.end_offsets(parts)
+        missing = []
+        for part, offset in wanted.items():
+            is_there = offset is not None and first[part] <= offset <= ends[part]
+            if offset is not None and not is_there:
+                missing.append(Gap(topic=part.topic, partition=part.partition, first=offset, found=first[part]))
+            self._consumer.seek(part, offset if is_there else first[part])
+        gaps.tell(missing)
+        unknown = sum(offset is None and first[part] > 0 for part, offset in wanted.items())
+        if unknown:  # A broker forgets what was committed after a week of silence (offsets.retention.minutes).
+            _log.warning("nobody knows what was read before, reading from where the log begins", partitions=unknown)
+
+
+def consumer(servers: str, topics: Sequence[str], *, group: str, most: int = 500) -> Reader:
+    """Open a reader of all partitions of some topics, from where its group committed; it commits by hand.
 
     It assigns them to itself: the group keeps the offsets and nothing else. As a member of the group kafka-python
     3.0.12 was seen to lose its membership, to refuse commits from then on and to spin (docs/adr/0006).
@@ -225,23 +322,28 @@ def consumer(servers: str, topics: Sequence[str], *, group: str, most: int = 500
         topics: What to read.
         group: Whose offsets.
         most: How many messages one poll gives at the most.
+
+    Raises:
+        Transient: The broker does not answer.
     """
+    opened = None
     try:
         opened = KafkaConsumer(
             bootstrap_servers=servers,
             group_id=group,
             client_id=group,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # Where to go on is our own decision, and is said.
             max_poll_records=most,
             request_timeout_ms=CALL_MS,
             bootstrap_timeout_ms=FIRST_ANSWER_MS,
             reconnect_backoff_max_ms=RECONNECT_MS,
         )
+        return Reader(opened, [TopicPartition(topic, part) for topic in topics for part in range(PARTITIONS)])
     except KafkaError as error:
+        if opened is not None:
+            opened.close()
         raise Transient(f"Kafka at {servers} does not answer ({error!r}); is the broker up?") from error
-    opened.assign([TopicPartition(topic, part) for topic in topics for part in range(PARTITIONS)])
-    return opened
 
 
 def read_whole(servers: str, topic: str) -> dict[str, Any]:

@@ -30,6 +30,9 @@ APPLY = Histogram(
 PAUSED = Gauge("counterflow_target_paused", "1 while a target is paused because it does not answer", ["target"])
 
 # Everywhere.
+# Above 0: messages expired, or their topic was deleted, before anybody handled them. Their source is read again by
+# itself; why nobody came in time is for a person: docs/runbooks/messages-lost.md.
+LOST = Counter("counterflow_messages_lost_total", "Messages that went before they were handled", ["topic"])
 DEAD = Counter("counterflow_dead_letters_total", "Messages that will never work", ["topic"])
 # Above 0: the log names the key and the size; something in that record is far too long.
 LARGE = Counter("counterflow_messages_too_large_total", "Messages too large to be published", ["topic"])

@@ -17,13 +17,27 @@ from counterflow import log
 from counterflow.clock import Clock
 from counterflow.dead_letters import dead_letter, too_large
 from counterflow.errors import Rejected
+from counterflow.gaps import Gap, tell
 from counterflow.kafka import Message, Publisher, TooLarge
 from counterflow.metrics import HANDLED
 from counterflow.state import steering
 from counterflow.state.database import begin
 from counterflow.state.records import Seen
 from counterflow.systems.registry import Reader
-from processors import accounts, customers, documents, gate, loyalty, matches, mirror, orders, outcomes, profiles, stock
+from processors import (
+    accounts,
+    customers,
+    documents,
+    gaps,
+    gate,
+    loyalty,
+    matches,
+    mirror,
+    orders,
+    outcomes,
+    profiles,
+    stock,
+)
 from processors.shop import Shop, State
 from schemas.changes import Change, decode_key
 from schemas.names import COUNTERPOINT, POINTS
@@ -74,12 +88,18 @@ class Batches:
             CURSORS.named(prefix): Cursor,
             REQUESTS.named(prefix): Request,
         }
+        self._watch = gaps.Watch(self.expiring)
         self._epochs: Mapping[str, int] = {}
         self._begun: set[str] = set()
         self._unknown = True  # A crash may have left something in the outbox.
         self._unsaid: gate.Said = []  # Committed, and not published yet.
         self._said: list[int] = []  # Published; taken out of the outbox with the next transaction.
         self._measured_at = datetime.min.replace(tzinfo=UTC)
+
+    @property
+    def expiring(self) -> list[str]:
+        """Those of the topics whose messages expire: their offsets have no holes."""
+        return [*self._entities, OUTCOMES.named(self._prefix), REQUESTS.named(self._prefix)]
 
     @property
     def topics(self) -> list[str]:
@@ -95,6 +115,15 @@ class Batches:
         for system in self._readers:
             if system != COUNTERPOINT:
                 outcomes.begun(connection, system, self._clock.now().replace(microsecond=0))
+
+    def lose(self, connection: Connection, lost: Sequence[Gap]) -> None:
+        """Note what went before it was handled: no batch says it again, and its sources are read again."""
+        steering.note_handled(connection, {(one.topic, one.partition): one.found for one in lost})
+        steering.say(connection, self._origin, self._follow(connection, lost))  # Published before anything else.
+
+    def _follow(self, connection: Connection, lost: Sequence[Gap]) -> list[Message]:
+        systems = {topic: system for topic, (system, _) in self._entities.items()}
+        return gaps.follow(connection, lost, systems, prefix=self._prefix, at=self._clock.now())
 
     def handle(self, batch: Sequence[Arrived]) -> None:
         """Handle a batch, whole or not at all.
@@ -122,21 +151,31 @@ class Batches:
     def _bury(self, one: Arrived, why: str) -> None:
         _log.error("dead letter", topic=one.topic, offset=one.offset, why=why)
         letter = dead_letter(one, why, prefix=self._prefix, at=self._clock.now())
+        offsets = _next_offsets([one])
         with begin(self._engine) as connection:
-            said = steering.say(connection, self._origin, [letter])
-            steering.note_handled(connection, _next_offsets([one]))
+            lost = self._watch.find(connection, _places([one]))
+            said = steering.say(connection, self._origin, [letter, *self._follow(connection, lost)])
+            steering.note_handled(connection, offsets)
+        self._watch.handled(offsets)
+        tell(lost)
         self._unsaid += said
         self.publish()
 
     def _handle(self, batch: Sequence[Arrived]) -> None:
         changes, words, letters = self._map(batch)
+        offsets = _next_offsets(batch)
         with begin(self._engine) as connection:
             state = State(connection, self._shop, self._clock.now())
             self._run(state, changes, words)
             said = gate.release(state, prefix=self._prefix, origin=self._origin)
-            said += steering.say(connection, self._origin, letters)
-            steering.note_handled(connection, _next_offsets(batch))
+            lost = self._watch.find(connection, _places(batch))
+            asks = self._follow(connection, lost)
+            asks += gaps.take_cursors(state, [one for one in words if isinstance(one, Cursor)], prefix=self._prefix)
+            said += steering.say(connection, self._origin, [*letters, *asks])
+            steering.note_handled(connection, offsets)
             steering.said(connection, self._said)
+        self._watch.handled(offsets)
+        tell(lost)
         self._begun |= {seen.system for seen in changes}  # Only now: a batch that failed has noted nothing.
         self._said, self._unsaid = [], self._unsaid + said
         self.publish()
@@ -267,6 +306,10 @@ def _decide(state: State) -> None:
 
 def _of(seen: Sequence[Seen], system: str, entity: str) -> list[Seen]:
     return [one for one in seen if one.system == system and one.entity == entity]
+
+
+def _places(batch: Sequence[Arrived]) -> list[tuple[str, int, int, datetime]]:
+    return [(one.topic, one.partition, one.offset, one.at) for one in batch]
 
 
 def _next_offsets(batch: Sequence[Arrived]) -> dict[tuple[str, int], int]:

@@ -31,10 +31,12 @@ from sqlalchemy import Connection
 from counterflow import kafka, log
 from counterflow.clock import Clock
 from counterflow.errors import Broken, Rejected, Transient
+from counterflow.gaps import Gap, tell
 from counterflow.metrics import BATCH
 from counterflow.retry import ROW
 from counterflow.state import steering
 from counterflow.state.database import begin
+from processors import gaps
 from processors.batch import Arrived, broker_time
 
 BATCH_MAX = 500  # 50 give four fifths of the speed; the batch sizes itself, 1 when it is quiet.
@@ -63,6 +65,15 @@ class Work(Protocol):
         """What is read."""
         ...
 
+    @property
+    def expiring(self) -> Sequence[str]:
+        """What of it expires."""
+        ...
+
+    def lose(self, connection: Connection, lost: Sequence[Gap]) -> None:
+        """Note what went before it was handled, before the first batch."""
+        ...
+
     def begin_stores(self, connection: Connection) -> None:
         """Note the stores, before the first batch."""
         ...
@@ -83,6 +94,8 @@ class Work(Protocol):
 def prepare(batches: Work, *, engine: Any, servers: str, group: str, instance: str) -> None:
     """Check the topics, learn their epochs, and rewind the group to what the database says was handled.
 
+    What is gone below that is told of and read again from its source; then it counts as handled.
+
     Every topic is asked for before Faust starts: a topic that is missing then would never be read (the second wedge).
     Our own dead self leaves the group: a lasting member that comes back is given what it had, nothing after a wedge,
     for ever; and as long as its session lasts, the group could not be rewound.
@@ -94,10 +107,15 @@ def prepare(batches: Work, *, engine: Any, servers: str, group: str, instance: s
     client = kafka.admin(servers)
     try:
         seen = kafka.describe(client, batches.topics)
+        begins = kafka.begins(client, batches.expiring)  # Before what is handled, which other workers may move on.
         with begin(engine) as connection:
             batches.begin_stores(connection)
+            before = steering.handled_offsets(connection)
             batches.know_epochs(steering.epochs(connection, seen))
+            lost = gaps.at_start(begins, before, steering.handled_offsets(connection))
+            batches.lose(connection, lost)
             handled = steering.handled_offsets(connection)
+        tell(lost)
         client.remove_group_members(group, [MemberToRemove(group_instance_id=instance)])
         committed = client.list_group_offsets(group).get(group, {})
         ours = {part: _offset(offset) for part, offset in committed.items() if part.topic in batches.topics}

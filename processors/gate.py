@@ -205,6 +205,6 @@ def measure(state: State) -> None:
             lag[(system, task)] = max(lag.get((system, task), 0.0), (state.now - oldest).total_seconds())
     for (system, task), seconds in lag.items():
         SYNC_LAG.labels(system, task).set(seconds)
-    kinds: dict[str, int] = dict.fromkeys(("order", "order-customer", "oversell", "refused"), 0)
+    kinds: dict[str, int] = dict.fromkeys(("gap", "order", "order-customer", "oversell", "refused"), 0)
     for kind, count in (kinds | reviews.counts(state.connection)).items():
         REVIEWS.labels(kind).set(count)

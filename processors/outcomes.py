@@ -127,7 +127,7 @@ def take_cursors(batch: Sequence[Cursor], state: State) -> None:
 
 
 def take_request(request: Request, state: State) -> None:
-    """Do what was asked, once."""
+    """Do what was asked, once. To read a source again is its producer's, who hears of it by itself."""
     if not steering.first_time(state.connection, request.id):
         return
     _log.info("request", kind=type(request.ask).__name__, by=request.by)

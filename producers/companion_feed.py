@@ -32,6 +32,7 @@ class CompanionFeed:
     def __init__(self, system: str, companion: Companion, settings: Store, clock: Clock) -> None:
         self._system, self._companion, self._settings, self._clock = system, companion, settings, clock
         self._tells_customers, self._probe_at = False, float("-inf")
+        self.has_more = True  # Whether a list of transactions was not read to its end the last time, or at all.
         self._lists = [POINTS] if settings.loyalty else []
         self._lists += [GIFT_CARDS] if settings.gift_cards else []
         self._log = log.get("producer").bind(source=system)
@@ -45,6 +46,7 @@ class CompanionFeed:
         """Give what is new, and where each list stands then."""
         reads: list[Read] = []
         stands = dict(state)
+        read_to_end = 0
         for name in self._lists:
             last = int(stands.get(name, 0))
             for _ in range(PAGES_MAX):
@@ -54,8 +56,10 @@ class CompanionFeed:
                 reads += [self._as_read(one, position) for one in page.changes]
                 last = page.last
                 if len(page.changes) < CHANGES_MAX:
+                    read_to_end += 1
                     break
             stands[name] = str(last)
+        self.has_more = read_to_end < len(self._lists)
         return reads, stands
 
     def customers(self, state: Mapping[str, str]) -> tuple[set[str], dict[str, str]]:

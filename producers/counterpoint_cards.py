@@ -8,14 +8,14 @@ import re
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from counterflow.clock import Clock
 from counterflow.config import GiftCards
 from counterflow.systems.counterpoint import cards, points, sql
 from counterflow.systems.counterpoint.dialects import oldest_active
 from counterflow.systems.ports import Read, Reading, Source
-from producers.counterpoint_points import beside, envelope
+from producers.counterpoint_points import beside, envelope, told_again
 from schemas.loyalty import CARD, HistoryRow, PointsReading, PointsShown
 from schemas.names import POINTS
 
@@ -32,6 +32,10 @@ class _Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     low: int = 0
     known: list[str] = []  # Rows above `low` that were told.
     marks: str = ""  # Of the cards above `low`: a digest.
+    again: bool = False  # Everything is read once more. See counterpoint_points.
+
+    def text(self) -> str:
+        return msgspec.json.encode(self).decode()
 
 
 class CardsSource:
@@ -64,7 +68,15 @@ class CardsSource:
             reading, at = self._read(at)
             self._polled_at = self._clock.monotonic()
             reads = [] if reading is None else [envelope(reading, inner.position, key="cards")]
-        return beside(inner, reads, cursor=msgspec.json.encode(at).decode())
+        return beside(inner, reads, cursor=at.text(), is_part=at.card_page is not None)
+
+    def again(self, cursor: str | None) -> str | None:
+        """Begin both at the beginning, as counterpoint_points does. See ports.Source."""
+        at = _cursor(cursor)
+        inner = self._inner.again(at.inner or None) or ""
+        if not at.version:
+            return _Cursor(inner).text()
+        return replace(at, inner=inner, card_page="", again=True).text()
 
     def confirm(self, reading: Reading) -> None:
         """Let the inner source forget what is published."""
@@ -82,11 +94,12 @@ class CardsSource:
         with sql.reading(self._engine, snapshot=False) as connection:
             low = oldest_active(connection)
         with sql.reading(self._engine, snapshot=True) as connection:
-            after = low if at.card_page == "" else min(low, at.low)
+            after = min(low, at.low) if at.version else low
             found = cards.new_rows(connection, self._settings, after=after)
             # At first, what was there before is in the balances.
-            known = {row.row_id for _, row in found} if at.card_page == "" else set(at.known)
+            known = set(at.known) if at.version else {row.row_id for _, row in found}
             rows = [self._row(row, version) for _, row in found if row.row_id not in known]
+            rows += told_again(rows, self._ours(connection)) if at.again else []
             page = [] if at.card_page is None else cards.page(connection, at.card_page, self._page_rows)
             changed = cards.changed(connection, after=after)
             others = {*changed, *(row.cust_no.removeprefix(CARD) for row in rows)} - _numbers(page)
@@ -108,6 +121,11 @@ class CardsSource:
             unposted=None,  # Gift cards know no posting.
         )
         return reading, following
+
+    def _ours(self, connection: Connection) -> list[HistoryRow]:
+        """Give the rows that carry a tag of ours, or the marker of an order of the store's."""
+        there = [self._row(row, 0) for _, row in cards.new_rows(connection, self._settings, after=0)]
+        return [row for row in there if row.reference]
 
     def _row(self, row: HistoryRow, version: int) -> HistoryRow:
         """Keep a document's marker only where the order is the store's that keeps the cards.

@@ -9,7 +9,7 @@ it: it comes again when it is posted, and has to be known by then.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -40,6 +40,10 @@ class _Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     low: int = 0  # Rows above this row version may still come to be seen.
     known: list[str] = []  # Those above it that were told.
     tags: str = ""  # Of the last reading: a digest.
+    again: bool = False  # Everything is read once more: what stands under our tags is told with it.
+
+    def text(self) -> str:
+        return msgspec.json.encode(self).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,15 @@ class PointsSource:
         if changed or at.page is not None or self._has_news(at):
             reading, at = self._read(at, changed)
             reads = [envelope(reading, inner.position)]
-        return beside(inner, reads, cursor=msgspec.json.encode(at).decode(), entities=(POINTS,))
+        return beside(inner, reads, cursor=at.text(), entities=(POINTS,), is_part=at.page is not None)
+
+    def again(self, cursor: str | None) -> str | None:
+        """Begin both at the beginning; versions go on, and our own rows are told once more. See ports.Source."""
+        at = _cursor(cursor)
+        inner = self._inner.again(at.inner or None) or ""
+        if not at.version:
+            return _Cursor(inner).text()
+        return replace(at, inner=inner, page="", again=True).text()
 
     def confirm(self, reading: Reading) -> None:
         """Let the inner source forget what is published."""
@@ -104,9 +116,10 @@ class PointsSource:
         with sql.reading(self._engine, snapshot=False) as connection:
             low = oldest_active(connection)
         with sql.reading(self._engine, snapshot=True) as connection:
-            news = self._first_rows(connection, low) if at.page == "" else self._new_rows(connection, at, low)
+            news = self._new_rows(connection, at, low) if at.version else self._first_rows(connection, low)
             tags = points.unposted(connection, self._settings)
             rows = [replace(row, version=version) for row in news.rows]
+            rows += told_again(rows, points.our_rows(connection, self._settings)) if at.again else []
             page = [] if at.page is None else points.page(connection, at.page, self._page_rows)
             others = ({row.cust_no for row in rows} | changed) - news.later - {one.cust_no for one in page}
             shown = [*page, *points.customers(connection, sorted(others))]
@@ -182,7 +195,19 @@ def envelope(reading: PointsReading, position: int, *, key: str = POINTS) -> Rea
     return Read(entity=POINTS, key=encode_key({"READING": key}), change=change)
 
 
-def beside(inner: Reading, reads: Sequence[Read], *, cursor: str, entities: Sequence[str] = ()) -> Reading:
+def told_again(fresh: Sequence[HistoryRow], rows: Iterable[HistoryRow]) -> list[HistoryRow]:
+    """Give the rows that are to be told once more, less those that are told for the first time.
+
+    Their version is 0: nobody knows in which reading they were told, and whoever was seen since has them in his balance
+    already. Where it settles what somebody wrote, a row counts whatever its version is (loyalty-R3).
+    """
+    new = {row.row_id for row in fresh}
+    return [row for row in rows if row.row_id not in new]
+
+
+def beside(
+    inner: Reading, reads: Sequence[Read], *, cursor: str, entities: Sequence[str] = (), is_part: bool = False
+) -> Reading:
     """Give the inner source's reading with more beside it; it is what is confirmed to the inner source."""
     return Reading(
         reads=(*inner.reads, *reads),
@@ -191,5 +216,6 @@ def beside(inner: Reading, reads: Sequence[Read], *, cursor: str, entities: Sequ
         cursor=cursor,
         counts=inner.counts,
         reset=inner.reset,
+        is_part=inner.is_part or is_part,
         receipt=inner,
     )

@@ -55,6 +55,10 @@ class QueueSource:
             receipt=[int(row["SEQ"]) for row in rows],
         )
 
+    def again(self, cursor: str | None) -> str | None:
+        """Begin at the beginning: what waits in the queue stays there until then. See ports.Source."""
+        return None
+
     def confirm(self, reading: Reading) -> None:
         """Delete what was published from the queue."""
         numbers = reading.receipt
@@ -80,6 +84,7 @@ class QueueSource:
             cursor=following.text(),
             counts={} if is_full else {str(table.name): count},
             reset=True,
+            is_part=following.table is not None,
             receipt=[],
         )
 

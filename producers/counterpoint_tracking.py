@@ -89,8 +89,13 @@ class TrackingSource:
             cursor=msgspec.json.encode(following).decode(),
             counts=counts,
             reset=full,
+            is_part=any(name not in following or following[name].reading for name in sql.TRACKED),
             receipt={name: one.noted for name, one in following.items() if one.noted == position + 1},
         )
+
+    def again(self, cursor: str | None) -> str | None:
+        """Begin at the beginning. See ports.Source."""
+        return None
 
     def confirm(self, reading: Reading) -> None:
         """Note in the database which reading was the last."""

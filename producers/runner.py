@@ -18,6 +18,7 @@ from counterflow.kafka import Message, Publisher, cloud_event
 from counterflow.metrics import CAPTURED, POLL, RESETS, UP
 from counterflow.retry import ROW
 from counterflow.systems.ports import Read, Reading, Source
+from producers.asks import Asks, Nobody
 from schemas.changes import change_id, decode_key
 from schemas.outcomes import Cursor, Heartbeat
 from schemas.topics import CHANGES, CURSORS, HEARTBEATS
@@ -39,25 +40,32 @@ class Runner:
         self._up: bool | None = None
         self._since = clock.now()
         self._beat_at = self._cursors_at = float("-inf")
+        self._asks: Asks = Nobody()
+        self._begun: datetime | None = None  # When everything began to be read that has not come to its end.
+        self._whole: datetime | None = None  # When the last one began that has.
         self._counts: dict[str, int] = {}  # Of the full readings that have ended: the topic keeps the newest word only.
 
-    def run(self, stored: dict[str, bytes]) -> None:
+    def run(self, stored: dict[str, bytes], asks: Asks | None = None) -> None:
         """Go on from the stored cursors until the stop.
 
         Args:
             stored: The `cursors` topic, by key, as `counterflow.kafka.read_whole` gives it.
+            asks: Who asks that everything be read again; None: nobody does.
 
         Raises:
             Broken: The source will not work until somebody mends the set-up.
         """
         cursor, position = self._begin(stored)
+        self._asks = asks or Nobody()
         failures = 0
         while not self._stop.is_set():
             try:
+                cursor = self._from_where(cursor)
                 reading = self._source.poll(cursor, self._floor(position))
                 position = reading.position  # Never used again, published or not.
                 self._publish(reading, cursor)
                 self._source.confirm(reading)
+                self._close(reading)
             except (Transient, Rejected) as error:  # A page refused as a whole is the source's trouble, no record's.
                 failures += 1
                 self._log.warning("waiting", why=str(error))
@@ -78,9 +86,33 @@ class Runner:
         own = [one for one in own if one.system == self._source.system]
         self._counts = {one.entity: one.rows for one in own if one.rows is not None}
         if not own:
+            self._begun = self._clock.now()
             return None, 0
         newest = max(own, key=lambda one: one.position)
+        self._whole = newest.whole_since
         return newest.value, newest.position
+
+    def _from_where(self, cursor: str | None) -> str | None:
+        """Give the cursor to go on from: the beginning, where somebody has asked for that since it was read last."""
+        asked = self._asks.take()
+        if asked is not None and (self._whole is None or asked > self._whole):
+            # Never before it was asked for, whatever our clock says: who asked waits for a later one.
+            self._begun = max(self._clock.now(), asked)
+            self._log.warning("reading everything again")
+            return self._source.again(cursor)
+        if self._begun is None:
+            self._asks.confirm()
+        return cursor
+
+    def _ends(self, reading: Reading) -> datetime | None:
+        """Give when everything began to be read that comes to its end with this reading."""
+        return self._begun if reading.entities and not reading.is_part else None
+
+    def _close(self, reading: Reading) -> None:
+        """Note that everything was read, now that the reading that ends it is published."""
+        ended = self._ends(reading)
+        if ended is not None:
+            self._begun, self._whole = None, ended
 
     def _floor(self, position: int) -> int:
         """Let positions follow the clock, so that they rise also after a crash that lost the last cursor."""
@@ -96,6 +128,7 @@ class Runner:
         if reading.reset:
             RESETS.labels(self._source.system, ",".join(reading.entities)).inc()
         due = self._clock.monotonic() - self._cursors_at >= CURSORS_S
+        due = due or self._ends(reading) is not None
         if reading.entities and (reading.reads or reading.cursor != before or due):
             self._say(self._cursors(reading))
             self._cursors_at = self._clock.monotonic()
@@ -133,6 +166,7 @@ class Runner:
                         position=reading.position,
                         value=reading.cursor,
                         rows=self._counts.get(entity),
+                        whole_since=self._ends(reading) or self._whole,
                         at=now,
                     )
                 ),

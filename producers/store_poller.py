@@ -35,6 +35,7 @@ ORDERS_KNOWN_MAX = 20_000
 BY_DATE = ("orders", "products")  # Orders first: what explains a product's new stock comes before it.
 SWEPT = ("customers", "products", "trash")  # "trash": the orders in it, which no other list shows.
 GONE = b""  # In place of the hash of a row that is gone.
+FORGOTTEN = b"?"  # In place of the hash of a row that is to be published again, there or gone.
 Row = dict[str, Any]
 
 
@@ -86,16 +87,30 @@ class StorePoller:
         self._at = self._next = _Progress()
         self._seen: dict[str, set[str]] = {}  # By the sweep under way.
         self._pending: dict[tuple[str, str], bytes] = {}  # Known once the reading is published.
-        self._look_again = threading.Event()
+        self._look_again, self._look_everywhere = threading.Event(), threading.Event()
 
     def look_again(self) -> None:
         """Poll at once: hooks may have been lost. Any thread may ask."""
         self._look_again.set()
 
+    def look_everywhere(self) -> None:
+        """Poll at once, and sweep all lists: nobody knows what the hints would have named. Any thread may ask."""
+        self._look_everywhere.set()
+
+    def again(self, cursor: str | None) -> str | None:
+        """Begin at the beginning; of rows that are known only their numbers are, to notice one that is gone."""
+        for known in self._known.values():
+            known.update(dict.fromkeys(known, FORGOTTEN))
+        self._at, self._pending = _Progress(), {}
+        return None
+
     def poll(self, cursor: str | None, position: int) -> Reading:
         """Follow hints, list what changed, sweep a page; whatever of it is due. See ports.Source."""
         state: dict[str, str] = msgspec.json.decode(cursor) if cursor else {}
         hints = self._hints.take(self._wait_s())
+        if self._look_everywhere.is_set():
+            self._look_everywhere.clear()
+            self._at = replace(self._at, poll_at=float("-inf"), sweep=None, sweep_at=float("-inf"))
         self._next, self._pending = self._at, {}
         named: dict[str, set[str]] = {}
         for hint in hints:
@@ -125,7 +140,14 @@ class StorePoller:
             entities=tuple(entities),
             position=position + 1,
             cursor=msgspec.json.encode(state, order="sorted").decode(),
+            is_part=self._is_part(),
         )
+
+    def _is_part(self) -> bool:
+        """Say whether lists, a sweep or the plugin's transactions have more to give since this process began."""
+        at = self._next
+        was_swept = at.sweep is None and at.sweep_at > float("-inf")
+        return bool(at.more) or not was_swept or (self._feed.is_needed and self._feed.has_more)
 
     def confirm(self, reading: Reading) -> None:
         """Remember what was published and go on from there, and let the hints go."""

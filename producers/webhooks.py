@@ -11,7 +11,6 @@ from json import loads
 
 import msgspec
 import uvicorn
-from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,7 +21,7 @@ from starlette.routing import Route
 from counterflow import log
 from counterflow.clock import Clock
 from counterflow.errors import Transient
-from counterflow.kafka import Message, Publisher, TooLarge
+from counterflow.kafka import Message, Messages, Publisher, TooLarge
 from counterflow.metrics import HOOKS, HOOKS_REJECTED
 from producers.store_poller import Hint
 from schemas.names import POINTS
@@ -117,7 +116,7 @@ def serve(app: Starlette, listen: str) -> uvicorn.Server:
 class KafkaHints:
     """Hints as the receiver wrote them, wherever it runs. See store_poller.Hints."""
 
-    def __init__(self, consumer: KafkaConsumer) -> None:
+    def __init__(self, consumer: Messages) -> None:
         self._consumer = consumer
         # Taken and not yet published: given again until they are. A doubled hint is one.
         self._open: dict[tuple[str, str], Hint] = {}

@@ -61,6 +61,9 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     position: int  # Of the last reading that was published whole.
     value: str = ""  # The source's own cursor, as the producer wrote it.
     rows: int | None = None  # How many a full reading found, once it has ended with this reading.
+    # When the last full reading of the whole source began that has come to its end, by the producer's clock and never
+    # before somebody asked for it; None: none was asked for yet, or has ended.
+    whole_since: datetime | None = None
     at: datetime
 
 

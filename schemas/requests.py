@@ -73,13 +73,30 @@ class DecideMatch(_Ask, frozen=True, kw_only=True, tag="decide_match"):
     decision: Literal["same", "different", "new", "later", "undo"]
 
 
-Ask = SetMaster | SetTask | SyncNow | QueueAll | DecideReview | PartAccount | AdoptAccount | DecideMatch | RefitMatches
+class ReadAgain(_Ask, frozen=True, kw_only=True, tag="read_again"):
+    """Read a whole source once more, from the beginning: its producer does."""
+
+    system: str
+
+
+Ask = (
+    SetMaster
+    | SetTask
+    | SyncNow
+    | QueueAll
+    | DecideReview
+    | PartAccount
+    | AdoptAccount
+    | DecideMatch
+    | RefitMatches
+    | ReadAgain
+)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One request."""
 
     id: str
-    by: str  # Who asked: "cli", a console user's name, "schedule".
+    by: str  # Who asked: "cli", a console user's name, "schedule"; "counterflow": the pipeline itself.
     at: datetime
     ask: Ask

@@ -76,9 +76,9 @@ OUTCOMES = Topic(
 REQUESTS = Topic(
     name="requests",
     value=Request,
-    key="task or record",
-    written_by=("counterflow.cli",),
-    read_by=("processors.engine",),
+    key="task, record or system",
+    written_by=("counterflow.cli", "processors.engine"),
+    read_by=("processors.engine", "producers.runner"),
     keep_days=30,
 )
 DEAD_LETTERS = Topic(

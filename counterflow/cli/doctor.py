@@ -14,7 +14,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
-from counterflow import kafka
+from counterflow import kafka, topic_checks
 from counterflow.cli.looks import Check, Visit, Wrong
 from counterflow.clock import Clock, SystemClock
 from counterflow.config import Config
@@ -34,7 +34,8 @@ def doctor(config: Config, clock: Clock) -> list[Check]:
     visit = Visit()
     servers = config.kafka.servers
     broker = visit.look(f"Kafka at {servers}", lambda: _broker(servers))
-    visit.look("Kafka topics", lambda: _topics(config), after=broker)
+    topics = visit.look("Kafka topics", lambda: _topics(config), after=broker)
+    _look_at_settings(visit, config, topics)
     if config.state.url:
         visit.look("state database", partial(_state_database, config.state.url))
     look_at_counterpoint(visit, config, clock)
@@ -55,6 +56,32 @@ def _broker(servers: str) -> str:
         except (OSError, ValueError) as error:
             reasons.append(f"{server}: {error}")
     raise Wrong(f"does not answer ({'; '.join(reasons)}); start the broker, or set kafka.servers to host:port")
+
+
+def _look_at_settings(visit: Visit, config: Config, topics: Check) -> None:
+    """Look at how the topics are set: then a line for each that is not as it should be."""
+    found: dict[str, list[topic_checks.Difference]] = {}
+
+    def look() -> str:
+        client = kafka.admin(config.kafka.servers)
+        try:
+            there = set(client.list_topics())
+            ours = all_topics(config.kafka.prefix, tuple(config.stores))
+            own = {name: topic for name, topic in ours.items() if name in there}
+            found.update(topic_checks.by_topic(topic_checks.differences(client, own)))
+        finally:
+            client.close()
+        if found:
+            raise Wrong(f"{len(found)} are not set as they should be; a line for each follows")
+        return "as they should be"
+
+    visit.look("Kafka topics' settings", look, after=topics)
+    for name, some in found.items():
+        visit.look(f"topic {name}", partial(_refuse, topic_checks.says(config.kafka.servers, some)))
+
+
+def _refuse(says: str) -> str:
+    raise Wrong(says)
 
 
 def _topics(config: Config) -> str:

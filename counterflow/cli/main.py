@@ -57,7 +57,7 @@ def produce(system: str, config: ConfigFile = SHOP, port: Port = 0) -> None:
     """Publish what changes in one system (counterpoint, or a store's id)."""
     from counterflow.cli import roles
 
-    roles.produce(_known(configured(config, f"produce-{system}"), system), system, port)
+    roles.produce(known(configured(config, f"produce-{system}"), system), system, port)
 
 
 @app.command()
@@ -73,7 +73,7 @@ def consume(system: str, config: ConfigFile = SHOP, port: Port = 0) -> None:
     """Carry out the commands for one system (counterpoint, or a store's id)."""
     from counterflow.cli import roles
 
-    roles.consume(_known(configured(config, f"consume-{system}"), system), system, port)
+    roles.consume(known(configured(config, f"consume-{system}"), system), system, port)
 
 
 @app.command()
@@ -88,7 +88,8 @@ def up(config: ConfigFile = SHOP) -> None:
     Supervisor(settings, config.resolve(), environment, folder).run(roles.roles(settings))
 
 
-def _known(config: Config, system: str) -> Config:
+def known(config: Config, system: str) -> Config:
+    """Give the configuration back. Raises BadParameter where it has no such system."""
     if system != "counterpoint" and system not in config.stores:
         raise typer.BadParameter(f"{system!r} is not in the file; it has counterpoint, {', '.join(config.stores)}")
     return config

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from counterflow import kafka, log, pages
+from counterflow import kafka, log, pages, topic_checks
 from counterflow.clock import Clock, SystemClock
 from counterflow.config import Config, Store
 from counterflow.config import Customers as CustomerSettings
@@ -15,7 +15,7 @@ from counterflow.metrics import PAUSED
 from counterflow.retry import ROW
 from counterflow.systems.ports import Source, Target
 from schemas.names import COUNTERPOINT
-from schemas.topics import CURSORS, HINTS, all_topics
+from schemas.topics import CURSORS, HINTS, REQUESTS, all_topics
 
 if TYPE_CHECKING:  # A process loads its own part only: a small shop has little memory.
     from processors.shop import Customers, Loyalty, Shop
@@ -54,6 +54,7 @@ def _prepare_topics(config: Config, clock: Clock, stop: threading.Event) -> None
         try:
             topics = all_topics(config.kafka.prefix, tuple(config.stores))
             kafka.create_topics(client, topics, replication=config.kafka.replication)
+            topic_checks.check(client, config.kafka.servers, topics)
         finally:
             client.close()
 
@@ -67,6 +68,7 @@ def group(config: Config, name: str) -> str:
 
 def produce(config: Config, system: str, port: int) -> None:
     """Publish what changes in one system, until told to stop."""
+    from producers.asks import KafkaAsks
     from producers.runner import Runner
 
     stop = Stop().event
@@ -82,7 +84,10 @@ def produce(config: Config, system: str, port: int) -> None:
     )
     topic = CURSORS.named(config.kafka.prefix)
     stored = _until(lambda: kafka.read_whole(servers, topic), "waiting for the cursors", clock, stop)
-    Runner(source, publisher, prefix=config.kafka.prefix, clock=clock, stop=stop).run(stored)
+    requests, name = REQUESTS.named(config.kafka.prefix), group(config, f"again.{system}")
+    reader = _until(lambda: kafka.consumer(servers, [requests], group=name), "waiting for Kafka", clock, stop)
+    runner = Runner(source, publisher, prefix=config.kafka.prefix, clock=clock, stop=stop)
+    runner.run(stored, KafkaAsks(reader, system, clock))
 
 
 def _counterpoint_source(config: Config, clock: Clock, stop: threading.Event) -> Source:
@@ -130,6 +135,7 @@ def _store_source(config: Config, system: str, clock: Clock, stop: threading.Eve
     name = group(config, f"hints.{system}")
     reader = _until(lambda: kafka.consumer(servers, [topic], group=name), "waiting for Kafka", clock, stop)
     poller = StorePoller(system, client, KafkaHints(reader), settings, clock)
+    reader.on_gap = poller.look_everywhere
     watch = HookWatch(client, url=settings.hooks.url, secret=secret)
     threading.Thread(target=_watch_hooks, args=(watch, poller.look_again, clock, stop), daemon=True).start()
     return poller

@@ -12,7 +12,7 @@ from counterflow import kafka
 from counterflow.clock import SystemClock
 from counterflow.config import Config
 from counterflow.errors import Broken
-from schemas.requests import Ask, DecideReview, QueueAll, Request, SetMaster, SetTask, SyncNow
+from schemas.requests import Ask, DecideReview, QueueAll, ReadAgain, Request, SetMaster, SetTask, SyncNow
 from schemas.topics import REQUESTS
 
 SHOP = Path("shop.yaml")
@@ -73,6 +73,16 @@ def sync(system: str, name: str, key: str, config: ConfigFile = SHOP) -> None:
     from counterflow.cli.main import configured
 
     ask(configured(config, "cli"), SyncNow(system=system, task=name, key=key), key=f"{system}/{name}/{key}")
+
+
+def read_again(
+    system: Annotated[str, typer.Argument(help="counterpoint, or a store's id")], config: ConfigFile = SHOP
+) -> None:
+    """Let a system's producer read everything there is once more, from the beginning; what is equal changes nothing."""
+    from counterflow.cli.main import configured, known
+
+    ask(known(configured(config, "cli"), system), ReadAgain(system=system), key=system)
+    typer.echo(f"{system} is asked to be read again.", err=True)
 
 
 def decide(review: str, decision: str, config: ConfigFile = SHOP) -> None:
@@ -168,5 +178,5 @@ def rewind(config: Config, group: str, since: datetime | None) -> int:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (master, task, sync, decide, status, replay):
+    for command in (master, task, sync, read_again, decide, status, replay):
         app.command()(command)

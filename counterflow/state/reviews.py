@@ -51,6 +51,12 @@ def is_open(connection: Connection, kinds: Sequence[str], key: str) -> bool:
     return connection.scalar(select(review.c.key).where(match)) is not None
 
 
+def bodies(connection: Connection, kind: str) -> dict[str, str]:
+    """Give the facts of each open review of a kind, by its key."""
+    query = select(review.c.key, review.c.body).where(review.c.kind == kind, review.c.state == "open")
+    return {row.key: row.body for row in connection.execute(query)}
+
+
 def settle(connection: Connection, names: Iterable[tuple[str, str]]) -> None:
     """Close reviews that the facts have settled: (kind, key)."""
     found = sorted(set(names))

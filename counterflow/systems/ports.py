@@ -29,6 +29,7 @@ class Reading:
     cursor: str  # Where the next reading goes on; the source's own words.
     counts: Mapping[str, int] = field(default_factory=dict)  # Of the entities whose full reading ends with this one.
     reset: bool = False  # A full reading: the source could not say what changed.
+    is_part: bool = False  # Of a reading of everything there is, from the beginning, that has more to come.
     receipt: object = None  # What the source needs to forget this reading by, once it is published.
 
 
@@ -45,6 +46,10 @@ class Source(Protocol):
             Transient: The source does not answer; the same call may work later.
             Broken: It answers, but never will so: rights, a missing table or column. The message names it.
         """
+        ...
+
+    def again(self, cursor: str | None) -> str | None:
+        """Give the cursor from which everything is published once more; what is known to be published is forgotten."""
         ...
 
     def confirm(self, reading: Reading) -> None:

@@ -33,6 +33,10 @@ class Nothing:
     def poll(self, _cursor: str | None, position: int) -> Reading:
         return Reading(reads=(), entities=(), position=position + 1, cursor="inner")
 
+    def again(self, _cursor: str | None) -> str | None:
+        """Begin at the beginning."""
+        return None
+
     def confirm(self, _reading: Reading) -> None:
         """Forget nothing."""
 
@@ -147,6 +151,22 @@ def test_what_an_order_paid_carries_its_marker_and_the_sign(shop: Shop) -> None:
     rows = [(row.row_id, row.reference) for page in shop.all() for row in page.rows]
     # The last is a return: what came back onto the card is what the store gave back of the order.
     assert rows == [("card:A|901", "N-12-"), ("card:A|902", ""), ("card:A|903", ""), ("card:A|904", "N-12+")]
+
+
+def test_cards_are_told_again_with_the_rows_that_carry_our_tags(shop: Shop) -> None:
+    shop.all()
+    desk.redeem(shop.books, "B", Decimal(20))
+    shop.adjust("CF-AAAAAAAAAA", -1500)
+    last = shop.all()[-1]
+    shop.cursor = shop.source.again(shop.cursor)
+    found = shop.all()
+    assert {one.cust_no: one.balance for page in found for one in page.customers} == {
+        "card:A": 3500,
+        "card:B": 3000,
+        "card:C": 5000,
+    }
+    told = [(row.points, row.reference, row.version) for page in found for row in page.rows]
+    assert (told, found[0].previous) == ([(-1500, "CF-AAAAAAAAAA", 0)], last.version)
 
 
 def test_missing_columns_are_named(shop: Shop) -> None:

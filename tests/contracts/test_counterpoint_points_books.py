@@ -131,6 +131,22 @@ class World:
         self.happened["readings"] += len(found)
         self.check()
 
+    def again(self) -> None:
+        """Ask that everything be read again."""
+        self.till.cursor = self.till.source.again(self.till.cursor)
+
+    def lose(self) -> None:
+        """Let what is read expire before anybody handles it: then everything is read again."""
+        lost = [row for one in self.till.read_whole() for row in one.rows]
+        self.happened["rows lost"] += len(lost)
+        self.happened["postings lost"] += sum(bool(row.reference) for row in lost)
+        self.again()
+        for book in list(self.flow.books.values()):  # As the flow does where a reading is missing.
+            self.flow.keep(ledger.write_again(book))
+        for one in self.till.read_whole():
+            self.flow.take(one)
+        self.check()
+
     def pass_time(self) -> None:
         self.till.pass_time()
 
@@ -269,3 +285,23 @@ def test_tickets_that_move_balances_at_posting_end_right(begin: Begin, seed: int
         world.till.books.post_document(doc_id)
     world.settle()
     assert world.web_balances() == world.pos_balances()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_reading_everything_again_adds_nothing_to_any_book(begin: Begin, seed: int) -> None:
+    world = begin(seed)
+    world.live("again", "again")
+    assert (world.unexplained(), world.happened["again"] > 5) == ([], True)
+    world.settle()
+    assert (world.web_balances(), world.unexplained()) == (world.pos_balances(), [])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_readings_that_were_lost_are_made_up_for_by_reading_again(begin: Begin, seed: int) -> None:
+    world = begin(seed)
+    world.live("lose", "lose")
+    deleted = [one for book in world.flow.books.values() for one in book.pos.values() if one.cause == "deleted"]
+    world.settle()
+    assert world.web_balances() == world.pos_balances()
+    assert min(world.happened["rows lost"], world.happened["postings lost"]) > 0
+    assert len(deleted) <= world.happened["delete"]  # What was posted, and not told, was deleted by nobody.

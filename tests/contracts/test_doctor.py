@@ -246,6 +246,26 @@ def test_topics_with_another_number_of_partitions_are_named(box: Sandbox, kafka:
     assert "has 3 partitions, not 8" in says["Kafka topics"].says
 
 
+@pytest.mark.live
+def test_a_topic_that_a_broker_set_its_own_way_is_named_with_the_line_that_mends_it(
+    box: Sandbox, kafka: str, prefix: str
+) -> None:
+    client = brokers.admin(kafka)
+    own = {"compression.type": "zstd", "retention.bytes": "1000", "cleanup.policy": "delete"}
+    name = f"{prefix}work.north"
+    client.create_topics({name: {"num_partitions": 8, "replication_factor": 1, "configs": own}})
+    client.wait_for_topics([name])
+    brokers.create_topics(client, all_topics(prefix, ("north",)), replication=1)
+    client.close()
+    says = {one.what: one for one in visit(box, kafka__servers=kafka, kafka__prefix=prefix)}
+    assert "1 are not set" in says["Kafka topics' settings"].says
+    line = says[f"topic {name}"].says
+    assert f"--alter --entity-type topics --entity-name {name} --add-config " in line
+    assert {"compression.type=producer", "retention.bytes=-1"} <= set(line.rpartition(" ")[2].split(","))
+    says = {one.what: one for one in visit(box, kafka__servers=kafka, kafka__prefix=f"{prefix}other.")}
+    assert says["Kafka topics' settings"].ok
+
+
 @pytest.mark.parametrize(
     ("verb", "expected"),
     [

@@ -133,6 +133,9 @@ class Three:
         source = Source(system="north", entity="products", position=position)
         return Read(entity="products", key=key.encode(), change=Change(op="u", after=row, source=source))
 
+    def again(self, cursor: str | None) -> str | None:
+        return None
+
     def confirm(self, reading: Reading) -> None:
         self.confirmed += 1
 

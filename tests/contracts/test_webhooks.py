@@ -172,7 +172,7 @@ class Log:
     def __init__(self, *batches: Sequence[bytes | None], trouble: bool = False) -> None:
         self.batches, self.trouble, self.commits = list(batches), trouble, 0
 
-    def poll(self, timeout_ms: int) -> dict[str, list[Any]]:
+    def poll(self, **_: Any) -> dict[str, list[Any]]:
         return {"p": [SimpleNamespace(value=one) for one in self.batches.pop(0)]} if self.batches else {}
 
     def commit(self) -> None:

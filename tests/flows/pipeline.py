@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ class Pipeline:
         self.engine, self.shop = engine, settings or shop()
         self.clock, self.broker = FakeClock(), Collected()
         self.batches = self.worker()
-        self._position, self._offsets = itertools.count(1), itertools.count(0)
+        self._position, self._offsets = itertools.count(1), Counter[str]()
         self._requests = itertools.count(1)
         with begin(engine) as connection:
             connection.exec_driver_sql(f"TRUNCATE {', '.join(TABLES.split())}")
@@ -77,7 +78,8 @@ class Pipeline:
     # Messages.
 
     def arrived(self, topic: str, key: bytes, value: bytes | None, *, offset: int | None = None) -> Arrived:
-        at = next(self._offsets) if offset is None else offset
+        at = self._offsets[topic] if offset is None else offset  # As Kafka counts: without holes, each topic by itself.
+        self._offsets[topic] = max(self._offsets[topic], at + 1)
         return Arrived(topic=topic, partition=0, offset=at, at=self.clock.now(), key=key, value=value)
 
     def here(self, table: str, row: Row, *, position: int | None = None) -> Arrived:

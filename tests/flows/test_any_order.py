@@ -1,7 +1,9 @@
 """Topics are read side by side, messages come again, batches are cut anywhere: the state in the end is the same."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -87,12 +89,24 @@ def played(streams: Streams, dice: random.Random) -> list[list[Arrived]]:
         said.append(dice.choice([one for one in left if one]).pop(0))
         if dice.random() < 0.2:
             said.append(dice.choice(said))
+    said = numbered(said)
     batches: list[list[Arrived]] = []
     while said:
         size = dice.choice([1, 2, 3, 5, 8, 40])
         batches.append(said[:size])
         said = said[size:]
     return batches
+
+
+def numbered(said: Sequence[Arrived]) -> list[Arrived]:
+    """Give the messages the offsets that they have in this order; one that is said again keeps its own."""
+    offsets: dict[tuple[str, int], int] = {}
+    counts = Counter[str]()
+    for one in said:
+        if (one.topic, one.offset) not in offsets:
+            offsets[one.topic, one.offset] = counts[one.topic]
+            counts[one.topic] += 1
+    return [replace(one, offset=offsets[one.topic, one.offset]) for one in said]
 
 
 @pytest.mark.parametrize("is_on", [False, True], ids=["gate shut", "gate open"])

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -72,7 +73,7 @@ class World:
             drift=timedelta(seconds=15),
         )
         self.batches = self.worker()
-        self._offset = 0
+        self._offsets = Counter[str]()
         self._position = int(self.clock.at.timestamp() * 1000)
 
     def worker(self) -> Batches:
@@ -91,9 +92,10 @@ class World:
         self.batches.handle(messages)
 
     def message(self, topic: str, value: bytes, key: bytes = b"k") -> Arrived:
-        self._offset += 1
+        self._offsets[topic] += 1
         self.clock.at += timedelta(milliseconds=10)
-        return Arrived(topic=topic, partition=0, offset=self._offset, at=self.clock.at, key=key, value=value)
+        at = self._offsets[topic] - 1
+        return Arrived(topic=topic, partition=0, offset=at, at=self.clock.at, key=key, value=value)
 
     def change(self, system: str, entity: str, row: dict[str, Any] | None, *, key: str = "") -> Arrived:
         self._position += 1

@@ -16,8 +16,10 @@ from sqlalchemy import Engine as Database
 from counterflow import log
 from counterflow.clock import SystemClock
 from counterflow.errors import Broken, Transient
+from counterflow.gaps import Gap
 from counterflow.state import steering
 from counterflow.state.database import begin, migrate, open_database
+from processors import gaps
 from processors.batch import Arrived
 from processors.engine import Engine, Patience, prepare
 
@@ -28,10 +30,16 @@ class Double:
     def __init__(self, folder: Path, topic: str, database: Database) -> None:
         self._folder, self._database = folder, database
         self._attempts = 0
-        self.topics = [topic]
+        self.topics = self.expiring = [topic]
+        self._watch = gaps.Watch(self.topics)
 
     def begin_stores(self, connection: Connection) -> None:
         """Take no notice."""
+
+    def lose(self, connection: Connection, lost: Sequence[Gap]) -> None:
+        """Write down what is missing, and take it as handled."""
+        steering.note_handled(connection, {(one.topic, one.partition): one.found for one in lost})
+        self._write_down([f"lost {one.first}-{one.found}" for one in lost])
 
     def know_epochs(self, epochs: Mapping[str, int]) -> None:
         """Take no notice."""
@@ -45,13 +53,21 @@ class Double:
         with begin(self._database) as connection:
             for word in words:
                 self._obey(word)
+            places = [(one.topic, one.partition, one.offset, one.at) for one in batch]
+            lost = self._watch.find(connection, places)
             steering.note_handled(connection, {(one.topic, one.partition): one.offset + 1 for one in batch})
+        self._watch.handled({(one.topic, one.partition): one.offset + 1 for one in batch})
+        self._write_down([f"lost {one.first}-{one.found}" for one in lost] + [word.strip() for word in words])
+
+    def _write_down(self, words: Sequence[str]) -> None:
         with (self._folder / "handled").open("a") as file:
             file.write("".join(f"{word}\n" for word in words))
 
     def _obey(self, word: str) -> None:
         if word == "bug" and not self._is_mended():
             raise ValueError("a bug in a flow")
+        while word == "busy" and not self._is_mended():
+            Event().wait(0.05)
         if word == "stuck" and not self._is_mended():
             Event().wait()
         if word == "broken":

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kafka import TopicPartition
+from kafka.admin import OffsetSpec
 
 from counterflow.kafka import Message, Publisher, admin, create_topics
 from sandbox.broker import Broker
 from sandbox.counterpoint.proxy import Proxy
 from sandbox.faults import Switches
-from schemas.topics import OUTCOMES
+from schemas.topics import OUTCOMES, PARTITIONS
 from tests.live.waiting import wait_for
 
 pytestmark = pytest.mark.live
@@ -69,6 +71,15 @@ class Worker:
         publisher.publish([Message(topic=self._topic, key=b"one", value=word.encode()) for word in words])
         publisher.close()
 
+    def expire(self, count: int) -> None:
+        """Let the oldest messages go, as their time would."""
+        client = admin(self._servers)
+        specs = {TopicPartition(self._topic, part): OffsetSpec.LATEST for part in range(PARTITIONS)}
+        ends = client.list_partition_offsets(specs)
+        (part,) = [part for part in specs if ends[part].offset]  # All of them have one key.
+        client.delete_records({part: count})
+        client.close()
+
     def start(self, **changes: object) -> None:
         """Start it."""
         (self._folder / "prepared").unlink(missing_ok=True)
@@ -93,7 +104,7 @@ class Worker:
     def handled(self) -> list[str]:
         """Give what it wrote down, over all its starts."""
         file = self._folder / "handled"
-        return file.read_text().split() if file.exists() else []
+        return file.read_text().splitlines() if file.exists() else []
 
     def wait_until_handled(self, *words: str) -> None:
         """Wait until all of these were handled, at least once."""
@@ -207,3 +218,30 @@ def test_a_set_up_that_cannot_work_stops_the_worker_with_its_own_code(worker: Wo
     worker.start()
     assert worker.code() == 3, worker.log()
     assert worker.handled() == []
+
+
+def test_what_expired_while_no_worker_ran_is_noticed_at_the_start_and_once(worker: Worker) -> None:
+    worker.send("first")
+    worker.start()
+    worker.wait_until_handled("first")
+    worker.stop()
+    worker.send("second", "third", "last")
+    worker.expire(3)
+    for _ in range(2):
+        worker.start()
+        worker.wait_until_handled("last")
+        worker.stop()
+    assert [word for word in worker.handled() if word != "last"] == ["first", "lost 1-3"]
+
+
+def test_what_expires_while_a_worker_is_busy_is_noticed_when_it_goes_on(worker: Worker) -> None:
+    worker.start(batch_s=60.0)
+    worker.send("first")
+    worker.wait_until_handled("first")
+    worker.send("busy")
+    worker.send(*(f"{number:4000}" for number in range(3000)), "last")  # More than a client fetches ahead.
+    worker.expire(3000)
+    worker.mend()
+    worker.wait_until_handled("last")
+    (lost,) = [word for word in worker.handled() if word.startswith("lost")]
+    assert lost.endswith("-3000")

@@ -3,16 +3,24 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
-from kafka import KafkaConsumer
+from kafka import TopicPartition
 from kafka.admin import ConfigResource
+from kafka.partitioner.default import murmur2
+from kafka.structs import OffsetAndMetadata
 
 from counterflow import kafka
+from counterflow.clock import SystemClock
 from counterflow.errors import Transient
-from counterflow.kafka import Message, Publisher, TooLarge
+from counterflow.kafka import Message, Publisher, Reader, TooLarge
+from counterflow.metrics import LOST
+from producers.asks import KafkaAsks
 from sandbox.broker import Broker, free_ports
-from schemas.topics import CURSORS, WORK
+from schemas.requests import ReadAgain, Request
+from schemas.topics import CURSORS, PARTITIONS, WORK
 from tests.live.waiting import wait_for
 
 pytestmark = pytest.mark.live
@@ -35,10 +43,20 @@ class Topic:
     def put(self, *values: str) -> None:
         self.publisher.publish([self.message(value) for value in values])
 
+    def expire(self, until: int) -> None:
+        """Let what lies below an offset of the topic's fifth partition go, as its time would."""
+        client = kafka.admin(self.broker.servers)
+        client.delete_records({TopicPartition(self.name, 5): until})
+        client.close()
+
+    def lost(self) -> float:
+        """Give how many messages the alarm has told of."""
+        return float(LOST.labels(self.name)._value.get())
+
     def message(self, value: str, topic: str = "") -> Message:
         return Message(topic=topic or self.name, key=value.encode(), value=value.encode())
 
-    def reader(self, group: str) -> KafkaConsumer:
+    def reader(self, group: str) -> Reader:
         return kafka.consumer(self.broker.servers, [self.name, f"{self.name}.now"], group=f"{self.name}.{group}")
 
 
@@ -56,7 +74,7 @@ def topic(broker: Broker, prefix: str) -> Iterator[Topic]:
     made.publisher.close()
 
 
-def read(reader: KafkaConsumer, count: int, *, within_s: float = AT_ONCE_S) -> list[str]:
+def read(reader: Reader, count: int, *, within_s: float = AT_ONCE_S) -> list[str]:
     """Give what comes, as soon as it is so many."""
     found: list[str] = []
 
@@ -119,6 +137,82 @@ def test_a_consumer_goes_on_from_what_was_committed(topic: Topic) -> None:
     second = topic.reader("one")
     assert read(second, 2) == ["c", "d"]
     second.close()
+
+
+# Values whose keys stand on the fifth partition.
+ONE_PLACE = [value for value in map(str, range(200)) if murmur2(value.encode()) % 0x80000000 % PARTITIONS == 5][:8]
+
+
+def test_what_expired_while_a_consumer_was_away_is_told_and_the_rest_is_read(topic: Topic) -> None:
+    topic.put(*ONE_PLACE[:1])
+    first = topic.reader("one")
+    read(first, 1)
+    first.commit()
+    first.close()
+    topic.put(*ONE_PLACE[1:])
+    topic.expire(until=4)
+    second = topic.reader("one")
+    assert (read(second, 4), topic.lost()) == (sorted(ONE_PLACE[4:]), 3.0)
+    second.close()
+
+
+def test_what_expires_while_a_consumer_is_busy_is_told_and_the_rest_is_read(topic: Topic) -> None:
+    looked: list[str] = []
+    busy = topic.reader("one")
+    busy.on_gap = lambda: looked.append("everywhere")
+    topic.put(*ONE_PLACE)
+    topic.expire(until=5)
+    assert (read(busy, 3), topic.lost(), looked) == (sorted(ONE_PLACE[5:]), 5.0, ["everywhere"])
+    busy.close()
+
+
+def test_a_log_that_ends_before_what_was_committed_is_told_and_read_from_its_beginning(topic: Topic) -> None:
+    topic.put(*ONE_PLACE[:3])
+    first = topic.reader("one")
+    read(first, 3)
+    first.commit()
+    first.close()
+    client = kafka.admin(topic.broker.servers)
+    client.alter_group_offsets(f"{topic.name}.one", {TopicPartition(topic.name, 5): OffsetAndMetadata(9, "", -1)})
+    client.close()
+    second = topic.reader("one")
+    assert (read(second, 3), topic.lost()) == (sorted(ONE_PLACE[:3]), 1.0)
+    second.close()
+
+
+def heard_by(topic: Topic, clock: SystemClock, then: Callable[[KafkaAsks], None] = lambda _: None) -> datetime | None:
+    """Give when a producer that begins now was asked, and let it do something about that."""
+    reader, heard = topic.reader("again"), list[datetime | None]()
+    asks = KafkaAsks(reader, "north", clock)
+
+    def hears() -> bool:
+        heard.append(asks.take())
+        return heard[-1] is not None
+
+    wait_for(hears, within_s=AT_ONCE_S, what="nothing heard")
+    then(asks)
+    reader.close()
+    return heard[-1]
+
+
+def test_a_producer_hears_what_is_asked_of_it_until_it_is_done(topic: Topic) -> None:
+    clock, at = SystemClock(), datetime(2026, 11, 25, tzinfo=UTC)
+    request = Request(id="1", by="cli", at=at, ask=ReadAgain(system="north"))
+    topic.publisher.publish([Message(topic=topic.name, key=b"north", value=msgspec.json.encode(request))])
+    heard = [heard_by(topic, clock)]  # It dies before it is done.
+    heard.append(heard_by(topic, clock, then=KafkaAsks.confirm))
+    topic.put("other")
+    reader = topic.reader("again")
+    assert (heard, read(reader, 1)) == ([at, at], ["other"])
+    reader.close()
+
+
+def test_a_group_that_has_never_read_begins_at_the_beginning_and_raises_no_alarm(topic: Topic) -> None:
+    topic.put(*ONE_PLACE[:3])
+    topic.expire(until=1)
+    reader = topic.reader("new")
+    assert (read(reader, 2), topic.lost()) == (sorted(ONE_PLACE[1:3]), 0.0)
+    reader.close()
 
 
 def test_a_consumer_outlives_its_broker_and_rests_meanwhile_and_afterwards(broker: Broker, topic: Topic) -> None:

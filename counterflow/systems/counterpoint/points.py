@@ -142,21 +142,39 @@ def new_rows(connection: Connection, settings: Points, *, after: int) -> list[tu
     """Give the rows with a newer row version, each with that; `version` of the row itself is still to be given."""
     found: dict[str, tuple[int, HistoryRow]] = {}
     for rows in settings.rows:
-        for row in connection.execute(_rows_query(rows, after)):
-            row_id = f"{rows.name}:{row.id}"
-            one = HistoryRow(
-                row_id=row_id,
-                cust_no=str(row.cust_no or "").rstrip(),
-                version=0,
-                points=int(row.points or 0) - int(row.minus or 0),
-                reference=str(row.tag or "").rstrip(),
-            )
-            found[row_id] = (max(int(row.row_version), found.get(row_id, (0, one))[0]), one)
+        own = _rows_table(rows)
+        newer = newer_than(own.c[rows.version], literal(after))
+        for row in connection.execute(_rows_query(rows, own).where(newer)):
+            one = _row(rows, row)
+            found[one.row_id] = (max(int(row.row_version), found.get(one.row_id, (0, one))[0]), one)
     return [one for one in found.values() if (one[1].points or one[1].reference) and one[1].cust_no]
 
 
-def _rows_query(rows: PointsRows, after: int) -> Select[Any]:
-    own = _rows_table(rows)
+def our_rows(connection: Connection, settings: Points) -> list[HistoryRow]:
+    """Give every row that carries a tag of ours; `version` is 0. They are few beside the shop's own."""
+    found: dict[str, HistoryRow] = {}
+    for rows in settings.rows:
+        if rows.tag is None:
+            continue
+        own = _rows_table(rows)
+        is_ours_there = or_(*(own.c[rows.tag].like(one) for one in OURS))
+        for row in connection.execute(_rows_query(rows, own).where(is_ours_there)):
+            one = _row(rows, row)
+            found[one.row_id] = one
+    return [one for one in found.values() if one.cust_no]
+
+
+def _row(rows: PointsRows, row: Any) -> HistoryRow:
+    return HistoryRow(
+        row_id=f"{rows.name}:{row.id}",
+        cust_no=str(row.cust_no or "").rstrip(),
+        version=0,
+        points=int(row.points or 0) - int(row.minus or 0),
+        reference=str(row.tag or "").rstrip(),
+    )
+
+
+def _rows_query(rows: PointsRows, own: TableClause) -> Select[Any]:
     parts = own.c
     customer = parts.get(rows.customer)
     source: Any = own
@@ -165,18 +183,14 @@ def _rows_query(rows: PointsRows, after: int) -> Select[Any]:
         customer = header.c[rows.customer]
         source = own.join(header, header.c[rows.key] == parts[rows.key])
     assert customer is not None
-    return (
-        select(
-            parts[rows.key].label("id"),
-            customer.label("cust_no"),
-            parts[rows.points].label("points"),
-            (parts[rows.minus] if rows.minus else literal_column("0")).label("minus"),
-            (parts[rows.tag] if rows.tag else literal_column("''")).label("tag"),
-            row_version(parts[rows.version]).label("row_version"),
-        )
-        .select_from(source)
-        .where(newer_than(parts[rows.version], literal(after)))
-    )
+    return select(
+        parts[rows.key].label("id"),
+        customer.label("cust_no"),
+        parts[rows.points].label("points"),
+        (parts[rows.minus] if rows.minus else literal_column("0")).label("minus"),
+        (parts[rows.tag] if rows.tag else literal_column("''")).label("tag"),
+        row_version(parts[rows.version]).label("row_version"),
+    ).select_from(source)
 
 
 def unposted(connection: Connection, settings: Points) -> list[str]:
