@@ -41,7 +41,7 @@ def judge(state: State, key: str, which: str = "") -> None:
         body = records.read(state.connection, pos, state.shop.entity(pos), [holder], Customer).get(holder)
         if body is not None:
             suspects[holder] = Suspect(customer=body, has_his_documents=True)
-    verdict = rules.survivor(kept.body, list(suspects.values()))
+    verdict = rules.survivor(kept.body, list(suspects.values()), home=state.shop.home)
     if verdict.survivor is not None:
         follow(state, key, verdict.survivor)
     elif _matters(state, ours):
