@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from anyascii import anyascii
 
-from schemas.records import Postal
+from schemas.records import Address, Postal
 
 HOME = "US"  # The shop's own country, where nobody says another.
 Vocabulary = Literal["code", "alpha_3", "name"]
@@ -83,16 +83,25 @@ def worded(wanted: Postal, there: Postal, *, home: str, words: Vocabulary = "cod
     return msgspec.structs.replace(wanted, state=own_state, country=own_country)
 
 
+def worded_address(wanted: Address, *, home: str, words: Vocabulary = "code") -> Address:
+    """Give an address with its person as it is written where none stands yet."""
+    place = Postal(**{line: getattr(wanted, line) for line in Postal.__struct_fields__})
+    own = worded(place, Postal(), home=home, words=words)
+    return msgspec.structs.replace(wanted, state=own.state, country=own.country)
+
+
 def named(words: str, vocabulary: Vocabulary) -> str:
     """Give a country in a system's own words; one that nobody knows as it was."""
+    code = country(words) if words else ""
+    if len(code) != 2:
+        return words
+    if vocabulary == "code":
+        return code
     import pycountry
 
-    found = pycountry.countries.get(alpha_2=country(words)) if words else None
-    if found is None:
-        return words
-    values: dict[str, str] = dict(found)
-    names = {"code": values["alpha_2"], "alpha_3": values["alpha_3"]}
-    return names.get(vocabulary) or values.get("common_name") or values["name"]
+    found = pycountry.countries.get(alpha_2=code)
+    values: dict[str, str] = dict(found) if found else {"alpha_3": words, "name": words}
+    return values["alpha_3"] if vocabulary == "alpha_3" else values.get("common_name") or values["name"]
 
 
 def named_state(words: str, land: str) -> str:

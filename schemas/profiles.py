@@ -8,7 +8,7 @@ from phonenumbers import NumberParseException, PhoneNumberFormat, format_number,
 
 from schemas.commands import Profile
 from schemas.images import is_image_of
-from schemas.places import HOME, country, same_place, state
+from schemas.places import HOME, Vocabulary, country, same_place, state, worded
 from schemas.records import Address, Customer, Postal
 
 Value = str | bool | Postal
@@ -71,6 +71,24 @@ def moved(fields: Profile, decided_on: Profile, customer: Customer, *, home: str
     """Name the fields in which a customer is not as when it was decided that they shall have `fields`."""
     names = {*of_profile(fields), *of_profile(decided_on)} - {"pos_id"}  # Ours alone: nobody decides on that.
     return unlike(decided_on, customer, sorted(names), home=home)
+
+
+def worded_profile(wanted: Profile, there: Customer | None, *, home: str, words: Vocabulary = "code") -> Profile:
+    """Give a profile whose addresses are in the words of the system that it is written to.
+
+    Args:
+        wanted: What the customer shall have.
+        there: Who stands there; None: nobody yet.
+        home: The shop's own country.
+        words: What the system calls countries.
+    """
+    shown = of_customer(there, ("billing", "shipping")) if there is not None else {}
+    own: dict[str, Value] = {}
+    for name, value in of_profile(wanted).items():
+        before = shown.get(name)
+        if isinstance(value, Postal):
+            own[name] = worded(value, before if isinstance(before, Postal) else Postal(), home=home, words=words)
+    return msgspec.structs.replace(wanted, **own)
 
 
 def same(name: str, one: Value, other: Value, *, home: str = HOME) -> bool:

@@ -1,6 +1,7 @@
 """What a system made of our words is nobody's word: it changes nothing elsewhere, and is not written again and again."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 from anyascii import anyascii
@@ -165,3 +166,85 @@ def test_capitals_alone_are_a_change_like_any_other_at_the_first_link() -> None:
     shown = {POS: At("ANA", at(9)), WEB: At("Ana", at(5))}
     settled = settle("first_name", None, shown, ABLE, pos=POS)
     assert settled.agreed == Agreed("ANA", at(9), POS)
+
+
+class World:
+    """A till of code page 1252 and a store that holds every letter: edits, readings, writes, answers that got lost."""
+
+    def __init__(self) -> None:
+        self.clock = count(1)
+        self.there = {POS: ("Ana", at(0)), WEB: ("Ana", at(0))}
+        self.known = {side: sightings.see(Side(), {"first_name": "Ana"}, at(0)) for side in self.there}
+        self.agreed: Agreed | None = None
+        self.sent: dict[str, tuple[str, str] | None] = {POS: None, WEB: None}
+        self.edits = [(at(0), "Ana")]
+        self.writes = 0
+
+    def edit(self, side: str) -> None:
+        second = next(self.clock)
+        name = f"{'Łukasz' if side == WEB else 'Zoë'} {second}."
+        self.there[side] = (name, at(second))
+        self.edits.append((at(second), name))
+
+    def read(self, side: str) -> None:
+        value, when = self.there[side]
+        self.known[side] = sightings.see(self.known[side], {"first_name": value}, when)
+        self.decide()
+
+    def decide(self) -> None:
+        shown = {side: one.seen["first_name"] for side, one in self.known.items()}
+        settled = settle("first_name", self.agreed, shown, ABLE, pos=POS)
+        self.agreed = settled.agreed
+        assert self.agreed is not None
+        for side in self.known:
+            one = self.known[side] = sightings.mute(self.known[side], {"first_name": self.agreed})
+            wanted = writes({"first_name": settled}, one.seen, ABLE[side], FIELDS)
+            if wanted and self.sent[side] is None:
+                self.sent[side] = (str(one.seen["first_name"].value), str(wanted["first_name"]))
+                self.known[side] = sightings.send(one, {"first_name": At(wanted["first_name"], self.agreed.at)})
+
+    def write(self, side: str, *, answered: bool) -> None:
+        """Carry out what was sent as a consumer does, and answer, or not."""
+        sent = self.sent[side]
+        if sent is None:
+            return
+        held = sent[1].encode("cp1252", "replace").decode("cp1252") if side == POS else sent[1]
+        if self.there[side][0] not in {sent[0], held}:
+            enter = sightings.answer  # It differs.
+        else:
+            enter = sightings.took
+            if self.there[side][0] != held:
+                self.there[side] = (held, at(next(self.clock)))
+                self.writes += 1
+        if answered:
+            self.sent[side] = None
+            value, when = self.there[side]
+            self.known[side] = enter(self.known[side], {"first_name": value}, when)
+            self.decide()
+
+    def settle_down(self) -> None:
+        for _ in range(20):
+            for side in self.there:
+                self.read(side)
+                self.write(side, answered=True)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["edit", "read", "write", "write unanswered"]), st.booleans()), max_size=40))
+def test_whatever_is_read_and_answered_the_last_edit_counts_and_its_image_changes_nothing(
+    steps: list[tuple[str, bool]],
+) -> None:
+    world = World()
+    for what, is_web in steps:
+        side = WEB if is_web else POS
+        if what == "edit":
+            world.edit(side)
+        elif what == "read":
+            world.read(side)
+        else:
+            world.write(side, answered=what == "write")
+    world.settle_down()
+    last, writes_before = max(world.edits)[1], world.writes
+    assert world.there[WEB][0] == last
+    assert world.there[POS][0] == last.encode("cp1252", "replace").decode("cp1252")
+    world.settle_down()
+    assert world.writes == writes_before, "nothing is written for ever"

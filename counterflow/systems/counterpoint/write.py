@@ -69,6 +69,11 @@ def customer_changes(wanted: Profile, row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value[: _LENGTHS[name]] if name in _LENGTHS else value for name, value in found.items()}
 
 
+def shows(row: Mapping[str, Any], columns: Mapping[str, Any]) -> bool:
+    """Say whether a row shows just what would be written."""
+    return all(str(row.get(name) or "").strip() == str(value).strip() for name, value in columns.items())
+
+
 def _full_name(row: Mapping[str, Any]) -> str:
     return f"{row.get('FST_NAM') or ''} {row.get('LST_NAM') or ''}".strip()[: _LENGTHS["NAM"]]
 
