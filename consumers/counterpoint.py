@@ -22,6 +22,7 @@ from counterflow.systems.counterpoint import cards, customers, read, releases, s
 from counterflow.systems.counterpoint import points as loyalty
 from counterflow.systems.counterpoint.client import CounterpointClient
 from counterflow.systems.counterpoint.dialects import app_lock
+from counterflow.systems.counterpoint.requests import Manner, Requests
 from schemas.commands import (
     AdjustCard,
     AdjustPoints,
@@ -36,7 +37,7 @@ from schemas.commands import (
 )
 from schemas.names import COUNTERPOINT
 from schemas.outcomes import Outcome
-from schemas.profiles import moved, of_profile, unlike
+from schemas.profiles import moved, of_profile, unlike, untaken
 from schemas.records import Customer, Release
 
 AT_ONCE = 4  # Commands carried out side by side; a shop's server is a small one.
@@ -48,6 +49,7 @@ class Done:
     """What became of one command."""
 
     result: str
+    message: str = ""
     remote: Remote = field(default_factory=dict)
     record: Customer | None = None
     release: Release | None = None
@@ -65,7 +67,7 @@ class CounterpointTarget:
         engine: Engine,
         *,
         clock: Clock,
-        workgroup: str,
+        manner: Manner,
         server_timeout_s: float,
         tracking: str = "",
         points: Points | None = None,
@@ -77,7 +79,7 @@ class CounterpointTarget:
             client: To its REST server.
             engine: Its database.
             clock: The time.
-            workgroup: Whose template new customers are made from.
+            manner: How the shop wants its records made.
             server_timeout_s: After so long an unanswered request cannot take effect any more.
             tracking: The TABLE.COLUMN that holds packages' tracking numbers by DOC_ID; "" for none.
             points: Where points stand; None: they are left alone.
@@ -86,7 +88,8 @@ class CounterpointTarget:
         self._points, self._cards = points, gift_cards
         self._tracking = tracking
         self._client, self._engine, self._clock = client, engine, clock
-        self._workgroup, self._server_timeout_s = workgroup, server_timeout_s
+        self._requests, self._server_timeout_s = Requests(engine, manner), server_timeout_s
+        self._nobody = manner.nobody
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="counterpoint")
         self._log = log.get("counterpoint-target")
 
@@ -105,15 +108,15 @@ class CounterpointTarget:
 
     def _apply(self, command: Command) -> Outcome:
         begun = self._clock.monotonic()
-        done, message, reason = Done(result=""), "", ""
+        reason = ""
         try:
             done = self._do(command)
         except Held as error:
-            done, message = Done(result="held"), str(error)
+            done = Done(result="held", message=str(error))
         except Rejected as error:
-            done, message = Done(result="rejected"), str(error)
+            done = Done(result="rejected", message=str(error))
         except Transient as error:
-            done, message, reason = Done(result="waiting"), str(error), error.reason
+            done, reason = Done(result="waiting", message=str(error)), error.reason
         return Outcome(
             system=command.system,
             task=command.task,
@@ -121,7 +124,7 @@ class CounterpointTarget:
             version=command.version,
             hash=command.hash,
             result=done.result,  # type: ignore[arg-type]
-            message=message,
+            message=done.message,
             reason=reason,
             remote=done.remote,
             record=done.record,
@@ -135,14 +138,11 @@ class CounterpointTarget:
     def _do(self, command: Command) -> Done:
         match command.body:
             case CreateCustomer():
-                result, remote, exchange = self._have_customer(command.body)
-                return Done(result=result, remote=remote, exchange=exchange)
+                return self._have_customer(command.body)
             case ChangeCustomer():
-                result, record, exchange = self._change_customer(command.body)
-                return Done(result=result, record=record, exchange=exchange)
+                return self._change_customer(command.body)
             case PlaceDocument():
-                result, remote, exchange = self._have_document(command.body)
-                return Done(result=result, remote=remote, exchange=exchange)
+                return self._have_document(command.body)
             case FindDocument() | CompareDocument() | ReadRelease() | NoteDocument():
                 return self._about_document(command.body)
             case AdjustPoints() | AdjustCard():
@@ -176,41 +176,44 @@ class CounterpointTarget:
             case NoteDocument():
                 return self._note(wanted)
 
-    def _have_customer(self, wanted: CreateCustomer) -> tuple[str, Remote, dict[str, Any]]:
+    def _have_customer(self, wanted: CreateCustomer) -> Done:
         """Find the customer by e-mail, or by their order, or create one, with nobody else between the two."""
         name = customers.name_of(wanted)
         with self._locked(name) as connection:
             customers.check(connection, wanted)
-            number = customers.known(connection, wanted)
+            number = customers.known(connection, wanted, self._nobody)
             if not number:
+                fitted = self._requests.new_customer(wanted)
                 self._claim(name)
                 # Looked at again: an earlier request may have been carried out just before its claim ran out.
-                number = customers.known(connection, wanted)
+                number = customers.known(connection, wanted, self._nobody)
             if number:
                 self._settle(name, "done", number)
-                return "already", {"cust_no": number}, {}
-            payload = write.customer_payload(wanted, self._workgroup)
-            made: str = self._send(name, lambda: self._client.create_customer(payload))
+                return Done(result="already", remote={"cust_no": number})
+            made: str = self._send(name, lambda: self._client.create_customer(fitted.body))
             if made not in customers.find(connection, wanted):
                 raise Transient(f"customer {made} was created but is not seen yet in the database")
             self._settle(name, "done", made)
-        return "applied", {"cust_no": made}, {"request": payload, "response": {"CUST_NO": made}}
+        exchange = {"request": fitted.body, "response": {"CUST_NO": made}}
+        return Done(result="applied", message=fitted.message, remote={"cust_no": made}, exchange=exchange)
 
-    def _change_customer(self, wanted: ChangeCustomer) -> tuple[str, Customer, dict[str, Any]]:
-        """Have some columns of a customer so; nothing is written where he is not as he was decided on."""
+    def _change_customer(self, wanted: ChangeCustomer) -> Done:
+        """Have some columns of a customer so; nothing is written where they are not as they were decided on."""
+        names, home = of_profile(wanted.fields), wanted.home
         with self._locked(f"customer-no:{wanted.remote_id}") as connection:
             row, record = self._read_customer(connection, wanted.remote_id)
-            names = of_profile(wanted.fields)
-            if not unlike(wanted.fields, record, names):
-                return "already", record, {}
-            if moved(wanted.fields, wanted.decided_on, record):
-                return "differs", record, {}
-            fields = write.customer_changes(wanted.fields, row)
-            self._client.change_customer(wanted.remote_id, fields)
-            _, record = self._read_customer(connection, wanted.remote_id)
-        if unlike(wanted.fields, record, names):
+            if not unlike(wanted.fields, record, names, home=home):
+                return Done(result="already", record=record)
+            fitted = self._requests.changes(wanted, record, row)
+            if write.shows(row, fitted.body):  # All that it can hold of what is wanted.
+                return Done(result="already", message=fitted.message, record=record)
+            if moved(wanted.fields, wanted.decided_on, record, home=home):
+                return Done(result="differs", record=record)
+            self._client.change_customer(wanted.remote_id, fitted.body)
+            row, record = self._read_customer(connection, wanted.remote_id)
+        if untaken(wanted.fields, record, names, home=home) and not write.shows(row, fitted.body):
             raise Transient(f"customer {wanted.remote_id} was changed but is not seen so yet in the database")
-        return "applied", record, {"request": fields}
+        return Done(result="applied", message=fitted.message, record=record, exchange={"request": fitted.body})
 
     def _read_customer(self, connection: Connection, cust_no: str) -> tuple[Mapping[str, Any], Customer]:
         row = sql.customer(connection, cust_no)
@@ -220,19 +223,18 @@ class CounterpointTarget:
         assert isinstance(record, Customer)
         return row, record
 
-    def _have_document(self, wanted: PlaceDocument) -> tuple[str, Remote, dict[str, Any]]:
+    def _have_document(self, wanted: PlaceDocument) -> Done:
         """Find the document with this marker, or place it; either way compare it with what is wanted."""
         name = f"document:{wanted.marker}"
         with self._locked(name) as connection:
-            result, remote = "already", self._find(connection, wanted)
-            exchange: dict[str, Any] = {}
-            if not remote:
-                result, remote, exchange = self._place(connection, name, wanted)
-            self._settle(name, "done", remote["doc_id"])
-        self._compare(wanted, remote)
-        return result, remote, exchange
+            done = Done(result="already", remote=self._find(connection, wanted))
+            if not done.remote:
+                done = self._place(connection, name, wanted)
+            self._settle(name, "done", done.remote["doc_id"])
+        self._compare(wanted, done.remote)
+        return done
 
-    def _place(self, connection: Connection, name: str, wanted: PlaceDocument) -> tuple[str, Remote, dict[str, Any]]:
+    def _place(self, connection: Connection, name: str, wanted: PlaceDocument) -> Done:
         """Place a document that is not there; the lock is held."""
         placed = sql.done_claim(connection, name)
         if placed is not None:
@@ -240,17 +242,18 @@ class CounterpointTarget:
                 f"document {placed} was placed as {wanted.marker} and is not found any more: "
                 "was it voided, or posted to a table that counterflow does not know?"
             )
+        fitted = self._requests.document(wanted)
         self._claim(name)
         # Looked at again: an earlier request may have been carried out just before its claim ran out.
         remote = self._find(connection, wanted)
         if remote:
-            return "already", remote, {}
-        payload = write.document_payload(wanted)
-        answer = self._send(name, lambda: self._client.place_document(payload))
+            return Done(result="already", remote=remote)
+        answer = self._send(name, lambda: self._client.place_document(fitted.body))
         remote = self._find(connection, wanted)
         if not remote:
             raise Transient(f"document {wanted.marker} was placed but is not seen yet in the database")
-        return "applied", remote, {"request": payload, "response": answer}
+        exchange = {"request": fitted.body, "response": answer}
+        return Done(result="applied", message=fitted.message, remote=remote, exchange=exchange)
 
     def _compare(self, wanted: PlaceDocument, remote: Remote) -> None:
         """Read the document back, and hold it where it is not what is wanted (order-E.12)."""
@@ -305,7 +308,7 @@ class CounterpointTarget:
             return Done(result="already")
         if any(write.says(str(one.get("NOTE") or ""), wanted.says) for one in notes):
             return Done(result="already")
-        note = {"NOTE_ID": "WEB", "NOTE": write.tracking_note(wanted.says)}
+        note = self._requests.note(write.tracking_note(wanted.says)).body
         self._client.note_document(int(wanted.doc_id), note)
         return Done(result="applied", exchange={"request": note})
 

@@ -13,7 +13,8 @@ from counterflow.errors import Held, Rejected
 from counterflow.systems.woocommerce import read, write
 from counterflow.systems.woocommerce.client import WooClient
 from schemas.commands import ChangeCustomer, CreateAccount, CreateCustomer, Profile
-from schemas.profiles import Value, as_profile, is_empty, moved, of_profile, unlike
+from schemas.places import HOME
+from schemas.profiles import Value, as_profile, is_empty, moved, of_profile, unlike, untaken, worded_profile
 from schemas.records import Customer, Postal
 
 Row = Mapping[str, Any]
@@ -32,8 +33,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 class StoreCustomers:
     """Carries out what one store's accounts shall be."""
 
-    def __init__(self, system: str, client: WooClient) -> None:
-        self._system, self._client = system, client
+    def __init__(self, system: str, client: WooClient, *, home: str = HOME) -> None:
+        self._system, self._client, self._home = system, client, home
 
     def change(self, wanted: ChangeCustomer) -> Done:
         """Have some fields of an account so; nothing is written where it is not as it was decided on.
@@ -48,14 +49,14 @@ class StoreCustomers:
             raise Rejected(f"account {wanted.remote_id} is gone from {self._system}")
         record = _read(row)
         names = of_profile(wanted.fields)
-        if not unlike(wanted.fields, record, names):
+        if not unlike(wanted.fields, record, names, home=wanted.home):
             return Done(result="already", record=record)
-        changed = moved(wanted.fields, wanted.decided_on, record)
+        changed = moved(wanted.fields, wanted.decided_on, record, home=wanted.home)
         if changed:
             return Done(result="differs", message=f"changed there meanwhile: {', '.join(changed)}", record=record)
-        return self._change(wanted.remote_id, wanted.fields)
+        return self._change(wanted.remote_id, worded_profile(wanted.fields, record, home=wanted.home), wanted.home)
 
-    def _change(self, number: str, fields: Profile) -> Done:
+    def _change(self, number: str, fields: Profile, home: str) -> Done:
         body = write.account_changes(fields)
         try:
             record = _read(self._client.change("customers", number, body))
@@ -63,7 +64,7 @@ class StoreCustomers:
             if "invalid_email" in str(error):  # Taken or malformed: the store does not say which (W-25).
                 raise Held(f"account {number}: the store refuses the e-mail; has another account the same?") from error
             raise
-        missing = unlike(fields, record, of_profile(fields))
+        missing = untaken(fields, record, of_profile(fields), home=home)
         if missing:
             raise Rejected(f"account {number}: the store did not take {', '.join(missing)}")
         return Done(result="applied", record=record, request=body)
@@ -72,7 +73,8 @@ class StoreCustomers:
         """Have an account with this e-mail: found, or else created. Raises as `change`."""
         found = self._find(wanted.email)
         if found is None:
-            body = write.new_account(wanted)
+            fields = worded_profile(wanted.fields, None, home=self._home)
+            body = write.new_account(msgspec.structs.replace(wanted, fields=fields))
             try:
                 record = _read(self._client.create("customers", body))
                 return Done(result="applied", remote={"account_id": record.key}, record=record, request=body)
@@ -82,8 +84,6 @@ class StoreCustomers:
                     raise
         if wanted.pos_id and found.pos_id not in {"", wanted.pos_id}:
             raise Held(f"account {found.key} has this e-mail, and is customer {found.pos_id}'s")
-        if wanted.pos_id and not found.pos_id:
-            found = self._change(found.key, Profile(pos_id=wanted.pos_id)).record or found
         return Done(result="already", remote={"account_id": found.key}, record=found)
 
     def create_buyer(self, wanted: CreateCustomer) -> Done:

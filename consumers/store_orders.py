@@ -13,7 +13,7 @@ import msgspec
 from consumers.store_customers import Done
 from counterflow.clock import Clock
 from counterflow.errors import Held, Rejected, Transient
-from counterflow.systems.woocommerce import read, write
+from counterflow.systems.woocommerce import read, texts, write
 from counterflow.systems.woocommerce.client import Row, WooClient
 from schemas.commands import RecordReturn, UpdateOrder
 from schemas.records import Order
@@ -55,7 +55,7 @@ class StoreOrders:
         """
         row = self._order(wanted.order_id)
         refunds = self._client.page(f"orders/{wanted.order_id}/refunds")
-        if any(read.return_reference(one) == wanted.reference for one in refunds):
+        if any(read.return_reference(texts.decoded(one)) == wanted.reference for one in refunds):
             return Done(result="already")
         self._check_left(wanted, {**row, "refunds": refunds})
         body = write.refund(wanted, row, refunds)

@@ -26,6 +26,7 @@ from schemas.commands import (
     UpdateOrder,
 )
 from schemas.outcomes import Outcome
+from schemas.places import HOME
 
 ONE_BY_ONE = (
     ChangeCustomer | CreateAccount | CreateCustomer | UpdateOrder | RecordReturn | MovePoints | MoveCard | ChangeCard
@@ -43,11 +44,21 @@ class StoreTarget:
         clock: Clock,
         loyalty: Loyalty | None = None,
         cards: GiftCardPort | None = None,
+        home: str = HOME,
     ) -> None:
-        """`loyalty`, `cards`: the store's points and gift cards; None where they are left alone."""
+        """Set it up.
+
+        Args:
+            system: The store's id.
+            client: To it.
+            clock: The time.
+            loyalty: The store's points; None: they are left alone.
+            cards: Its gift cards; None: they are left alone.
+            home: The shop's own country.
+        """
         self._loyalty, self._cards = loyalty, cards
         self.system, self._client, self._clock = system, client, clock
-        self._customers = StoreCustomers(system, client)
+        self._customers = StoreCustomers(system, client, home=home)
         self._orders = StoreOrders(system, client, clock)
         self._silent_for: tuple[str, str, int] | None = None  # The command for which the store last asked for silence.
 

@@ -38,6 +38,15 @@ def _store_id(value: str) -> str:
     return value
 
 
+def _country(value: str) -> str:
+    from schemas.places import HOME, is_country
+
+    if value != HOME and not is_country(value):
+        raise ValueError(f"{value!r} is no country of ISO 3166; write its two letters, as in US or GB")
+    return value
+
+
+Country = Annotated[str, AfterValidator(_country)]
 StoreName = Annotated[str, AfterValidator(_store_id)]
 
 
@@ -148,6 +157,8 @@ class Counterpoint(Part):
     rest: CounterpointRest
     points: Points | None = None  # Without this part points are left alone.
     gift_cards: GiftCards | None = None  # Without this part gift cards are left alone.
+    countries: Literal["code", "alpha_3", "name"] = "code"  # What its addresses call a country: US, USA, United States.
+    letters: Literal["transliterate", "hold"] = "transliterate"  # Of those that a column's code page cannot hold.
     orders_commit_stock: bool = True  # Not verified on a live database (counterpoint 9.7); doctor measures it.
 
 
@@ -295,6 +306,8 @@ class Config(BaseSettings):
     counterpoint: Counterpoint
     stores: dict[StoreName, Store] = Field(min_length=1)
     nobody: Nobody = Nobody()
+    # The shop's own: what a phone without a prefix and an address without a country mean.
+    home_country: Country = "US"
     log_format: Literal["console", "json"] = "console"
     lease_s: float = Field(60.0, gt=0)  # A command without an outcome for so long is sent again.
     merge_wait_s: float = Field(120.0, gt=0)  # How long the traces of a merge in Counterpoint may take to show.

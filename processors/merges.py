@@ -47,7 +47,7 @@ def judge(state: State, key: str, which: str = "") -> None:
             suspects[holder] = Suspect(customer=body, has_his_documents=True)
     _add_those_alike(state, kept.body, suspects)
     suspects = {number: one for number, one in suspects.items() if not one.customer.is_nobody}
-    verdict = rules.survivor(kept.body, list(suspects.values()))
+    verdict = rules.survivor(kept.body, list(suspects.values()), home=state.shop.home)
     if verdict.survivor is not None:
         follow(state, key, verdict.survivor)
     elif _matters(state, ours):

@@ -110,7 +110,7 @@ def _entered(
         before = None  # He is back, or another under his number: what he was says nothing.
     side = _side(before)
     shown = _shown(state, system, customer)
-    now = sightings.see(side, shown, _changed_at(before, customer, at))
+    now = sightings.see(side, shown, _changed_at(before, customer, at), home=state.shop.home)
     now = sightings.disown(now, _nobodys(state, before, system, customer))
     if now != side:
         state.fresh.add((system, customer.key))
@@ -155,7 +155,8 @@ def _traced(kept: Kept, customer: Customer, at: datetime) -> Kept:
 def _doubt(state: State, before: Kept, customer: Customer) -> None:
     """Have a record read once more that was read before we wrote it, or at the same time: which one is it now?"""
     side = _side(before)
-    if sightings.see(side, _shown(state, before.system, customer), before.body.changed_at or state.now) != side:
+    shown = _shown(state, before.system, customer)
+    if sightings.see(side, shown, before.body.changed_at or state.now, home=state.shop.home) != side:
         state.unsure.add((before.system, before.key))
 
 
@@ -179,7 +180,8 @@ def take_answer(outcome: Outcome, state: State) -> None:
         profiles.keep(state.connection, [replace(kept, pending="{}")])
         return
     shown, position = _shown(state, outcome.system, record), _position(outcome.applied_at)
-    side = sightings.answer(_side(kept), shown, record.changed_at or outcome.applied_at)
+    enter = sightings.took if outcome.result in {"applied", "already"} else sightings.answer
+    side = enter(_side(kept), shown, record.changed_at or outcome.applied_at, home=state.shop.home)
     after = replace(kept, pending="{}")
     read_at, wrote_at = kept.body.changed_at, record.changed_at
     if position >= kept.position:
@@ -187,7 +189,7 @@ def take_answer(outcome: Outcome, state: State) -> None:
     elif read_at is not None and wrote_at is not None and read_at > wrote_at:
         # By that system's own clock it was changed after our write, and read before we heard of the write: what shows
         # the old value then was changed back.
-        side = sightings.see(side, _shown(state, outcome.system, kept.body), read_at)
+        side = sightings.see(side, _shown(state, outcome.system, kept.body), read_at, home=state.shop.home)
         after = replace(after, seen=_text(side.seen))
     profiles.keep(state.connection, [after])
     # A reading of late that shows something else: was it made before our write, or after it? A reading's position is
@@ -223,8 +225,9 @@ def _decide(state: State, who: OurId, known: "_Known") -> None:
     _log_losers(state, kept, settled)
     _ask_for_group(state, who, settled["group"])
     for system, one in kept.items():
-        side = sightings.know(sides[system], agreed)
-        values = rules.writes(settled, side.seen, state.shop.abilities[system], fields[system])
+        side = sightings.mute(sightings.know(sides[system], agreed), agreed)
+        able = state.shop.abilities[system]
+        values = rules.writes(settled, side.seen, able, fields[system], home=state.shop.home)
         if "group" in values and _is_unpaired(state, one):
             del values["group"]
         if "email" in values and not _may_have_email(state, one, str(values["email"])):
@@ -331,9 +334,9 @@ def _settle(
 ) -> Settled:
     keeping = {one: side for one, side in sides.items() if name in fields[one]}
     shown = {system: side.seen[name] for system, side in keeping.items() if name in side.seen}
-    able = state.shop.abilities
+    able, pos, home = state.shop.abilities, state.shop.pos, state.shop.home
     silent = [system for system in keeping if name not in keeping[system].seen and name in able[system].fields]
-    return rules.settle(name, agreed, shown, able, pos=state.shop.pos, silent=silent)
+    return rules.settle(name, agreed, shown, able, pos=pos, silent=silent, home=home)
 
 
 def _is_unmarked(state: State, kept: Kept, pos_id: str) -> bool:
@@ -363,6 +366,7 @@ def _want(
         remote_id=kept.key,
         fields=_profile(state, kept.system, values, pos_id=pos_id if is_unmarked else None),
         decided_on=_profile(state, kept.system, shown, pos_id=None),
+        home=state.shop.home,
     )
     _want_again(state, row, body)
     return sightings.send(side, {name: At(value, agreed[name].at) for name, value in values.items()})
@@ -390,7 +394,8 @@ def _look(state: State, system: str, key: str) -> None:
     row = (system, PROFILES, key)
     standing = wanted.rows(state.connection, [row]).get(row)
     if standing is None or standing.state in {"done", "rejected"}:
-        _want_again(state, row, ChangeCustomer(remote_id=key, fields=Profile(), decided_on=Profile()))
+        look = ChangeCustomer(remote_id=key, fields=Profile(), decided_on=Profile(), home=state.shop.home)
+        _want_again(state, row, look)
 
 
 def _log_losers(state: State, kept: Mapping[str, Kept], settled: Mapping[str, Settled]) -> None:

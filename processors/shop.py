@@ -17,6 +17,7 @@ from processors.rules.nobody import Nobody
 from processors.rules.profiles import Abilities
 from processors.rules.qualification import Terms
 from schemas.names import COUNTERPOINT, GIFT_CARDS, POINTS, OurId
+from schemas.places import HOME
 from schemas.profiles import FIELDS
 from schemas.records import Customer, Record
 
@@ -71,6 +72,7 @@ class Shop:
     kept_by: Literal["oldest", "newest"] = "oldest"  # Which of a customer's accounts keeps his points (loyalty-R9).
     unexplained_max: int = 0  # A balance that nothing explains is asked about where it is larger.
     merge_wait: timedelta = timedelta(seconds=120)  # How long a merge's traces may take to show.
+    home: str = HOME  # Its own country: what a phone without a prefix and an address without a country mean.
     pos: str = COUNTERPOINT  # Of the pairs of customers: a pair of two stores names one of them.
     nobody: Nobody = field(default_factory=Nobody)  # Who is nobody in particular.
 

@@ -37,6 +37,7 @@ class Settings:
     database_url: str  # An empty PostgreSQL database.
     seed: int = 1
     ports: dict[str, int] = field(default_factory=dict)  # "counterpoint", "counterpoint-sql", and each store's id.
+    code_page: str = ""  # Of Counterpoint's texts, as in "cp1252"; "": it keeps every letter.
     safe_ports: frozenset[int] = frozenset()  # Where the stores may send web hooks, besides WordPress's own.
 
 
@@ -48,6 +49,8 @@ class Sandbox:
         self._authority: Authority = authority(settings.folder)
         self._engine = create_engine(settings.database_url, pool_size=10, connect_args={"options": "-c timezone=utc"})
         tables.create(self._engine)
+        if settings.code_page:
+            tables.lose_letters(self._engine, settings.code_page)
         if shop:
             fill_counterpoint(self._engine, shop)
         self.books = Books(self._engine, self.journal)

@@ -176,7 +176,7 @@ def consume(config: Config, system: str, port: int) -> None:
     target = (
         _counterpoint_target(config, clock)
         if system == COUNTERPOINT
-        else _store_target(system, config.stores[system], clock)
+        else _store_target(system, config.stores[system], clock, home=config.home_country)
     )
     name = group(config, f"consume.{system}")
     consumer = _until(
@@ -193,13 +193,20 @@ def _counterpoint_target(config: Config, clock: Clock) -> Target:
     from consumers.counterpoint import CounterpointTarget
     from counterflow.systems.counterpoint import sql
     from counterflow.systems.counterpoint.client import CounterpointClient
+    from counterflow.systems.counterpoint.requests import Manner
 
     rest = config.counterpoint.rest
     return CounterpointTarget(
         CounterpointClient(rest, clock),
         sql.open_engine(config.counterpoint.sql.url.get_secret_value()),
         clock=clock,
-        workgroup=rest.workgroup,
+        manner=Manner(
+            workgroup=rest.workgroup,
+            home=config.home_country,
+            countries=config.counterpoint.countries,
+            letters=config.counterpoint.letters,
+            nobody=frozenset([*config.nobody.walk_ins, *config.nobody.templates]),
+        ),
         server_timeout_s=rest.server_timeout_s,
         tracking=config.counterpoint.sql.tracking_numbers or "",
         points=config.counterpoint.points,
@@ -207,7 +214,7 @@ def _counterpoint_target(config: Config, clock: Clock) -> Target:
     )
 
 
-def _store_target(system: str, settings: Store, clock: Clock) -> Target:
+def _store_target(system: str, settings: Store, clock: Clock, *, home: str) -> Target:
     from consumers.stores import StoreTarget
     from counterflow.systems.woocommerce.client import WooClient
     from counterflow.systems.woocommerce.companion import Companion
@@ -217,7 +224,7 @@ def _store_target(system: str, settings: Store, clock: Clock) -> Target:
     companion = Companion(client)
     loyalty = CompanionLoyalty(companion) if settings.loyalty else None
     cards = CompanionCards(companion) if settings.gift_cards and settings.gift_cards.redeem else None
-    return StoreTarget(system, client, clock=clock, loyalty=loyalty, cards=cards)
+    return StoreTarget(system, client, clock=clock, loyalty=loyalty, cards=cards, home=home)
 
 
 def process(config: Config, port: int, *, worker: int = 1) -> None:
@@ -320,6 +327,7 @@ def shop(config: Config) -> "Shop":
             numbers=frozenset([*config.nobody.walk_ins, *config.nobody.templates]),
             emails=frozenset(one.lower() for one in [*config.nobody.emails, *config.nobody.own_emails]),
         ),
+        home=config.home_country,
         loyalty=_loyalty(config),
         **_cards(config),
         unexplained_max=config.counterpoint.points.unexplained_max if config.counterpoint.points else 0,

@@ -145,7 +145,7 @@ class Plain:
             company=_letters(person.company),
             local=re.sub(r"[^a-z0-9]", "", local.partition("+")[0]),
             domain=domain,
-            phone=re.sub(r"\D", "", person.phone)[-10:],
+            phone=re.sub(r"\D", "", re.split(r"[x;#]|ext", person.phone.lower())[0])[-10:],  # Without its extension.
             number=number.group(1) if number else "",
             street=_letters(line[number.end() :] if number else line),
             city=_letters(person.city),

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from processors.rules.blocking import company_of
+from schemas.places import HOME
 from schemas.profiles import e164
 from schemas.records import Customer
 
@@ -42,13 +43,16 @@ class Verdict:
     why: str = ""
 
 
-def survivor(gone: Customer, suspects: Sequence[Suspect]) -> Verdict:
-    """Say into whom a customer was merged."""
+def survivor(gone: Customer, suspects: Sequence[Suspect], *, home: str = HOME) -> Verdict:
+    """Say into whom a customer was merged; `home` is the shop's own country, of phones without a prefix."""
     others = [one for one in suspects if one.customer.key != gone.key]
     traces = (
         ("his documents are that customer's now", [one for one in others if one.has_his_documents]),
         ("his points were added to that customer's", [one for one in others if _has_his_points(gone, one)]),
-        ("both lost the flag, and they share what tells a person", [one for one in others if _is_alike(gone, one)]),
+        (
+            "both lost the flag, and they share what tells a person",
+            [one for one in others if _is_alike(gone, one, home)],
+        ),
     )
     for why, found in traces:
         if len(found) == 1:
@@ -71,11 +75,11 @@ def _has_his_points(gone: Customer, one: Suspect) -> bool:
     return one.customer.points - one.points_before == gone.points
 
 
-def _is_alike(gone: Customer, one: Suspect) -> bool:
+def _is_alike(gone: Customer, one: Suspect, home: str) -> bool:
     if not one.lost_flag:
         return False
     other = one.customer
-    same_phone = bool(gone.phone) and e164(gone.phone) == e164(other.phone)
+    same_phone = bool(gone.phone) and e164(gone.phone, home) == e164(other.phone, home)
     return same_phone or (gone.email is not None and gone.email == other.email) or _has_same_name(gone, other)
 
 

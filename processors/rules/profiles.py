@@ -2,7 +2,8 @@
 
 What is agreed has a value, a time and a side. Tried in this order:
 
-1. A side that shows what is agreed says nothing: our own writes come back so, and are silent.
+1. A side that shows what is agreed says nothing: our own writes come back so, and are silent. What a system made of
+   ours, `?ukasz` of `Łukasz`, says nothing either, and is left as it is there.
 2. A side that does not keep the field, or shows nothing in one that must not be empty, says nothing.
 3. A side that shows something else changed it. A change older than what is agreed came too late: it lost.
    An empty field that never had a value is no change.
@@ -23,7 +24,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from schemas.profiles import FIELDS, Value, is_empty, same
+from schemas.places import HOME, shorter
+from schemas.profiles import EXACT, FIELDS, Value, is_empty, is_image, same
 from schemas.records import Postal
 
 NEVER_EMPTY = frozenset({"email", "first_name", "last_name"})  # Neither side can do without.
@@ -41,6 +43,7 @@ class At(msgspec.Struct, frozen=True, omit_defaults=True):
     # Chosen in ignorance of what was agreed or on its way, or shown first: counts in groups and wishes about mail.
     is_strange: bool = False
     is_nobodys: bool = False  # Nobody's word: what a machine filled in, or made of ours. It is no change.
+    of: Value | None = None  # Our value that a system made this of; None: it is no such image.
 
 
 class Agreed(msgspec.Struct, frozen=True):
@@ -67,7 +70,7 @@ class Abilities:
     def holds(self, name: str, value: Value) -> Value:
         """Give a value as this system would keep it: cut to its columns."""
         if isinstance(value, Postal):
-            parts = msgspec.structs.asdict(value)
+            parts = msgspec.structs.asdict(shorter(value, self.lengths.get))
             return Postal(**{part: text[: self.lengths.get(part)].strip() for part, text in parts.items()})
         return value[: self.lengths.get(name)].strip() if isinstance(value, str) and name != "email" else value
 
@@ -98,6 +101,7 @@ def settle(
     *,
     pos: str,
     silent: Collection[str] = (),
+    home: str = HOME,
 ) -> Settled:
     """Decide one field.
 
@@ -108,21 +112,24 @@ def settle(
         abilities: Of each of those systems.
         pos: The point of sale's name: it wins at the same moment.
         silent: Systems of this person that keep the field and show nothing in it.
+        home: The shop's own country.
     """
-    said = {side: at for side, at in sorted(sides.items()) if _says(name, agreed, at, abilities[side])}
+    said = {side: at for side, at in sorted(sides.items()) if _says(name, agreed, at, abilities[side], home)}
     if agreed is not None:
         others = {side: at for side, at in sides.items() if side not in said and _is_own_word(name, at)}
-        agreed = _latest(agreed, others, name, abilities, pos)
+        agreed = _latest(name, agreed, others, abilities, pos=pos, home=home)
+    else:
+        said = {side: at for side, at in said.items() if not any(is_less(name, at, one) for one in said.values())}
     if not said:
         return Settled(agreed=agreed)
     if name == "group":
         return _choose(agreed, said, pos)
     if name == "marketing" and any(at.is_strange for at in said.values()):
         return _wish(agreed, said, is_silent=bool(silent) or any(at.is_nobodys for at in sides.values()), pos=pos)
-    return _last(name, agreed, said, pos)
+    return _last(name, agreed, said, pos, home)
 
 
-def _last(name: str, agreed: Agreed | None, said: Mapping[str, At], pos: str) -> Settled:
+def _last(name: str, agreed: Agreed | None, said: Mapping[str, At], pos: str, home: str) -> Settled:
     """Decide by the most recent change."""
     rank = {side: (at.at, side == pos) for side, at in said.items()}
     winner = max(sorted(said), key=rank.__getitem__)
@@ -132,16 +139,23 @@ def _last(name: str, agreed: Agreed | None, said: Mapping[str, At], pos: str) ->
     lost = tuple(
         Lost(side=side, change=at, against=now)
         for side, at in said.items()
-        if not same(name, at.value, now.value) and (agreed is not None or len(said) > 1)
+        if not same(name, at.value, now.value, home=home) and (agreed is not None or len(said) > 1)
     )
     return Settled(agreed=now, lost=lost)
 
 
-def _says(name: str, agreed: Agreed | None, shown: At, able: Abilities) -> bool:
+def _says(name: str, agreed: Agreed | None, shown: At, able: Abilities, home: str) -> bool:
     """Say whether what a side shows is a change."""
     if shown.is_nobodys or (is_empty(shown.value) and (name in NEVER_EMPTY or shown.at == NEVER)):
         return False
-    return agreed is None or not same(name, shown.value, able.holds(name, agreed.value))
+    return agreed is None or not same(name, shown.value, able.holds(name, agreed.value), home=home)
+
+
+def is_less(name: str, shown: At, other: At | Agreed) -> bool:
+    """Say whether a value is what a system may have made of another one, but not the reverse. A phone is as it is."""
+    if name in EXACT or name == "phone" or shown.value == other.value:
+        return False
+    return is_image(other.value, shown.value) and not is_image(shown.value, other.value)
 
 
 def _is_own_word(name: str, at: At) -> bool:
@@ -160,7 +174,7 @@ def _wish(agreed: Agreed | None, said: Mapping[str, At], *, is_silent: bool, pos
         return Settled(agreed=now, lost=_lost({one: at for one, at in said.items() if at.value}, now))
     edits = {side: at for side, at in said.items() if not at.is_strange}
     if edits:
-        settled = _last("marketing", agreed, edits, pos)
+        settled = _last("marketing", agreed, edits, pos, HOME)
         stands = settled.agreed
         return Settled(agreed=stands, lost=settled.lost + (_lost(first, stands) if stands and not stands.value else ()))
     if agreed is not None:
@@ -176,11 +190,11 @@ def _lost(changes: Mapping[str, At], against: Agreed) -> tuple[Lost, ...]:
 
 
 def _latest(
-    agreed: Agreed, others: Mapping[str, At], name: str, abilities: Mapping[str, Abilities], pos: str
+    name: str, agreed: Agreed, others: Mapping[str, At], abilities: Mapping[str, Abilities], *, pos: str, home: str
 ) -> Agreed:
     """Give what is agreed the time of the last side that came to it by itself: what is older lost against that too."""
     for side, at in sorted(others.items()):
-        shows_it = same(name, at.value, abilities[side].holds(name, agreed.value))
+        shows_it = same(name, at.value, abilities[side].holds(name, agreed.value), home=home)
         if shows_it and (at.at, side == pos) > (agreed.at, agreed.side == pos):
             agreed = Agreed(agreed.value, at.at, side)
     return agreed
@@ -214,7 +228,12 @@ def _choose(agreed: Agreed | None, said: Mapping[str, At], pos: str) -> Settled:
 
 
 def writes(
-    settled: Mapping[str, Settled], sides: Mapping[str, At], able: Abilities, fields: Iterable[str]
+    settled: Mapping[str, Settled],
+    sides: Mapping[str, At],
+    able: Abilities,
+    fields: Iterable[str],
+    *,
+    home: str = HOME,
 ) -> dict[str, Value]:
     """Give what one system must be given: the agreed values that it does not show, of the fields that it keeps.
 
@@ -223,6 +242,7 @@ def writes(
         sides: What this system shows, by field.
         able: Its abilities.
         fields: The fields to consider: those of the pair.
+        home: The shop's own country.
     """
     found: dict[str, Value] = {}
     for name in fields:
@@ -231,6 +251,8 @@ def writes(
             continue
         wanted = able.holds(name, one.agreed.value)
         shown = sides.get(name)
-        if (not is_empty(wanted)) if shown is None else not same(name, shown.value, wanted):
+        if shown is not None and shown.is_nobodys and is_image(one.agreed.value, shown.value, home=home):
+            continue  # It made this of ours, and would again.
+        if (not is_empty(wanted)) if shown is None else not same(name, shown.value, wanted, home=home):
             found[name] = wanted
     return found

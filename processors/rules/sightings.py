@@ -2,15 +2,18 @@
 
 A system gives one time for the whole record, or none; a field's time is that of the first reading with its value.
 What we sent and had no answer to is pending: seen again, it is our own write, as old as the change that it carried.
+So is what the system made of it, `?ukasz` or `Lukasz` of `Łukasz`; that is nobody's word, until somebody changes it to
+more than another such image (docs/rules/profiles.md).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
-from processors.rules.profiles import COPY, NEVER, PERSON, Agreed, At
-from schemas.profiles import Value, is_empty, same
+from processors.rules.profiles import COPY, NEVER, PERSON, Agreed, At, is_less
+from schemas.places import HOME
+from schemas.profiles import EXACT, Value, is_empty, is_image, same
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -20,29 +23,42 @@ class Side(msgspec.Struct, frozen=True):
     pending: dict[str, list[At]] = {}
 
 
-def see(side: Side, shown: Mapping[str, Value], at: datetime) -> Side:
+def see(side: Side, shown: Mapping[str, Value], at: datetime, *, home: str = HOME) -> Side:
     """Enter a reading.
 
     Args:
         side: What was known.
         shown: What the record shows, by field.
         at: When the record was changed, by its own system's clock.
+        home: The shop's own country.
     """
-    return msgspec.structs.replace(side, seen=side.seen | {name: _one(side, name, shown[name], at) for name in shown})
+    seen = {name: _one(side, name, shown[name], at, home) for name in shown}
+    return msgspec.structs.replace(side, seen=side.seen | seen)
 
 
-def _one(side: Side, name: str, value: Value, at: datetime) -> At:
+def _one(side: Side, name: str, value: Value, at: datetime, home: str) -> At:
     before = side.seen.get(name)
     if before is None:
         return At(value, NEVER if is_empty(value) else at, is_strange=name in {"group", "marketing"})
-    if same(name, before.value, value):
-        return msgspec.structs.replace(before, value=value)  # The shop's own spelling, as it is now.
+    if same(name, before.value, value, home=home):  # The shop's own spelling, as it is now.
+        return msgspec.structs.replace(before, value=value)
     pending = side.pending.get(name, [])
     for one in reversed(pending):
-        if same(name, one.value, value):
+        if same(name, one.value, value, home=home):
             return At(value, one.at - COPY)
     # Somebody chose a group without knowing of the one that is on its way there.
-    return At(value, at, is_strange=name == "group" and bool(pending))
+    edit = At(value, at, is_strange=name == "group" and bool(pending))
+    return edit if name in EXACT else _image(before, pending, value, home) or edit
+
+
+def _image(before: At, pending: Sequence[At], value: Value, home: str) -> At | None:
+    """Give a value as what its system made of ours; None where it is no such image."""
+    for one in reversed(pending):
+        if is_image(one.value, value, home=home):
+            return At(value, one.at - COPY, is_nobodys=True, of=one.value)
+    if before.of is not None and is_image(before.of, value, home=home):
+        return msgspec.structs.replace(before, value=value)  # Somebody mended what the system had made of ours.
+    return None
 
 
 def disown(side: Side, names: Collection[str]) -> Side:
@@ -72,6 +88,27 @@ def know(side: Side, agreed: Mapping[str, Agreed]) -> Side:
     return msgspec.structs.replace(side, seen=side.seen | known) if known else side
 
 
-def answer(side: Side, shown: Mapping[str, Value], at: datetime) -> Side:
+def mute(side: Side, agreed: Mapping[str, Agreed]) -> Side:
+    """Enter what was just decided: a younger value that did not count shows less of what did, and is nobody's word."""
+    less = {
+        name: msgspec.structs.replace(one, is_nobodys=True, of=agreed[name].value)
+        for name, one in side.seen.items()
+        if name in agreed and one.at >= agreed[name].at and not one.is_nobodys and is_less(name, one, agreed[name])
+    }
+    return msgspec.structs.replace(side, seen=side.seen | less) if less else side
+
+
+def answer(side: Side, shown: Mapping[str, Value], at: datetime, *, home: str = HOME) -> Side:
     """Enter what a consumer read after it wrote, or instead of writing: nothing is on its way any more."""
-    return msgspec.structs.replace(see(side, shown, at), pending={})
+    return msgspec.structs.replace(see(side, shown, at, home=home), pending={})
+
+
+def took(side: Side, shown: Mapping[str, Value], at: datetime, *, home: str = HOME) -> Side:
+    """Enter what a consumer read where its system has what was sent: an image of that is all that it can hold."""
+    sent = {name: side.pending[name][-1] for name in shown if side.pending.get(name) and name not in EXACT}
+    images = {
+        name: At(shown[name], one.at - COPY, is_nobodys=True, of=one.value)
+        for name, one in sent.items()
+        if not same(name, one.value, shown[name], home=home) and is_image(one.value, shown[name], home=home)
+    }
+    return answer(msgspec.structs.replace(side, seen=side.seen | images), shown, at, home=home)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Numeric,
     String,
     Table,
+    event,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -326,3 +327,20 @@ def _fill(connection: Connection) -> None:
         gift_card_code.insert(),
         [{"GFC_COD": code, "DESCR": what, "CREATE_AS_STC": is_stc} for code, what, is_stc in cards],
     )
+
+
+def lose_letters(engine: Engine, code_page: str) -> None:
+    """Have this Counterpoint keep texts in a code page, as one with varchar columns does: what that lacks becomes `?`.
+
+    SQL Server does so without a word. What it does with a letter that it finds a likeness for is not verified.
+    """
+
+    def kept(value: Any) -> Any:
+        return value.encode(code_page, "replace").decode(code_page) if isinstance(value, str) else value
+
+    def lose(_connection: Any, _cursor: Any, statement: str, given: Any, _context: Any, _many: bool) -> Any:
+        if isinstance(given, dict):
+            return statement, {name: kept(value) for name, value in given.items()}
+        return statement, [{name: kept(value) for name, value in row.items()} for row in given]
+
+    event.listen(engine, "before_cursor_execute", lose, retval=True)

@@ -17,6 +17,7 @@ from counterflow.clock import SystemClock
 from counterflow.config import CounterpointRest
 from counterflow.systems.counterpoint import sql
 from counterflow.systems.counterpoint.client import CounterpointClient
+from counterflow.systems.counterpoint.requests import Manner
 from sandbox.server import Sandbox, Settings
 from sandbox.shop import generate
 from schemas.commands import (
@@ -34,22 +35,28 @@ from schemas.records import Address
 
 NUMBERS = itertools.count(1)
 WAIT_S_MAX = 20.0
-
-WAIT_S_MAX = 20.0
+MANNER = Manner()
 
 
 class Shop:
     """A running sandbox, and targets that speak to it."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self.box = Sandbox(Settings(folder=folder, database_url=url), generate(1, customers=20, items=5))
+    def __init__(self, url: str, folder: Path, *, code_page: str = "") -> None:
+        settings = Settings(folder=folder, database_url=url, code_page=code_page)
+        self.box = Sandbox(settings, generate(1, customers=20, items=5))
         self.box.start()
         self.books, self.said = self.box.books, self.box.addresses()
         self.direct = create_engine(url)
         self.sql = sql.open_engine(str(self.said["counterpoint"]["sql_url"]))
 
     def target(
-        self, *, server_timeout_s: float = 60.0, timeout_s: float = 15.0, tracking: str = "", **login: Any
+        self,
+        *,
+        server_timeout_s: float = 60.0,
+        timeout_s: float = 15.0,
+        tracking: str = "",
+        manner: Manner = MANNER,
+        **login: Any,
     ) -> CounterpointTarget:
         """Give a target of a process of its own."""
         said = self.said["counterpoint"]
@@ -65,7 +72,7 @@ class Shop:
         client = CounterpointClient(CounterpointRest(**settings | login), SystemClock())
         clock = SystemClock()
         return CounterpointTarget(
-            client, self.sql, clock=clock, workgroup="1", server_timeout_s=server_timeout_s, tracking=tracking
+            client, self.sql, clock=clock, manner=manner, server_timeout_s=server_timeout_s, tracking=tracking
         )
 
     def faults(self, **switches: Any) -> None:

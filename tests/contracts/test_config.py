@@ -106,6 +106,12 @@ def test_one_store_keeps_the_gift_cards(tmp_path: Path) -> None:
         load(write(tmp_path, values))
 
 
+def test_a_shops_country_is_one_that_there_is(tmp_path: Path) -> None:
+    with pytest.raises(Broken, match=r"home_country: .*'UK' is no country"):
+        load(write(tmp_path, parts() | {"home_country": "UK"}))
+    assert load(write(tmp_path, parts() | {"home_country": "GB"})).home_country == "GB"
+
+
 def test_the_environment_comes_before_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTERFLOW_COUNTERPOINT__REST__PASSWORD", "from-environment")
     assert load(EXAMPLE).counterpoint.rest.password.get_secret_value() == "from-environment"

@@ -16,6 +16,7 @@ from counterflow.config import Points
 from counterflow.errors import Broken, Transient
 from counterflow.state.server import EmbeddedServer
 from counterflow.systems.counterpoint import points, sql
+from counterflow.systems.counterpoint.requests import Manner
 from sandbox.counterpoint import loyalty
 from sandbox.counterpoint import tables as t
 from sandbox.counterpoint.loyalty import Which
@@ -169,7 +170,7 @@ def target_of(shop: Shop) -> CounterpointTarget:
         shop.target()._client,
         shop.sql,
         clock=SystemClock(),
-        workgroup="1",
+        manner=Manner(),
         server_timeout_s=60.0,
         points=SETTINGS,
     )

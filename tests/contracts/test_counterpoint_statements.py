@@ -18,7 +18,7 @@ from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 
 from counterflow.cli.installation import LOYALTY
 from counterflow.config import GiftCards, Points
-from counterflow.systems.counterpoint import cards, customers, points, releases, sql, tracking
+from counterflow.systems.counterpoint import cards, customers, letters, points, releases, sql, tracking
 from counterflow.systems.counterpoint.dialects import app_lock, oldest_active
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -95,6 +95,7 @@ def of_look_ups() -> dict[str, str]:
     posted = [sql.PS_ORD_HIST, sql.PS_TKT_HIST]
     return {
         "missing_columns": recorded(sql.missing_columns),
+        "letters": recorded(letters.ask),
         **of_releases(),
         "customers_with_email": recorded(lambda one: sql.customers_with_email(one, "ana@example.com")),
         "customers_with_comment": recorded(lambda one: customers.with_comment(one, "Web order north/1042")),

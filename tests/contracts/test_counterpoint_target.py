@@ -13,6 +13,7 @@ from sqlalchemy import text, update
 from counterflow.errors import Broken, Transient
 from counterflow.systems.counterpoint import sql
 from counterflow.systems.counterpoint.client import CounterpointClient
+from counterflow.systems.counterpoint.requests import Manner
 from sandbox.counterpoint import tables as t
 from sandbox.counterpoint.books import Refused
 from schemas.commands import (
@@ -39,6 +40,14 @@ def test_a_customer_is_created_once(shop: Shop) -> None:
     first, second = apply(shop.target(), customer(email)), apply(shop.target(), customer(email))
     assert (first.result, second.result) == ("applied", "already")
     assert shop.customers(email) == [first.remote["cust_no"]] == [second.remote["cust_no"]]
+
+
+def test_a_walk_in_is_found_for_nobody(shop: Shop) -> None:  # req-C5
+    """It may have an e-mail that looks like anybody's."""
+    email = an_email()
+    number = a_customer(shop, EMAIL_ADRS_1=email)
+    made = apply(shop.target(manner=Manner(nobody=frozenset({number}))), customer(email))
+    assert (made.result, made.remote["cust_no"] != number) == ("applied", True)
 
 
 def test_a_document_is_placed_once_with_its_deposit(shop: Shop) -> None:

@@ -140,11 +140,12 @@ def test_a_companys_account_has_its_name_in_the_billing_address(shop: Shop) -> N
     assert done.record.company == "Acme Plumbing LLC"
 
 
-def test_an_account_that_is_there_is_found_whatever_its_capitals_and_marked(shop: Shop) -> None:  # W-21
+def test_an_account_that_is_there_is_found_whatever_its_capitals_and_left_as_it_is(shop: Shop) -> None:  # W-21
+    """Whose it is, the names may speak against: it is marked once it is linked."""
     row = shop.account("ANA@Example.com")
     outcome = shop.do(WANTED)
     assert (outcome.result, outcome.remote, shop.mails()) == ("already", {"account_id": str(row["id"])}, [])
-    assert shop.meta(row)["counterpoint_cust_no"] == "C-1"
+    assert "counterpoint_cust_no" not in shop.meta(row)
 
 
 def test_an_account_of_another_customer_is_not_taken(shop: Shop) -> None:
@@ -195,3 +196,59 @@ def test_an_account_without_an_email_is_refused_before_the_store_is_asked(shop: 
     outcome = shop.do(CreateCustomer(email="", first_name="Ben", reference="south/12"))
     assert (outcome.result, "needs an e-mail" in outcome.message) == ("rejected", True)
     assert shop.mails() == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stands", "written"),
+    [
+        pytest.param({"state": "MA", "country": "USA"}, "US", ("MA", "US"), id="its own word stays"),
+        pytest.param({"state": "Massachusetts", "country": ""}, "US", ("MA", "US"), id="blank is the shop's own"),
+        pytest.param({"state": "Massachusetts", "country": ""}, "", ("MA", ""), id="blank stays blank"),
+        pytest.param({"state": "Ontario", "country": "Canada"}, "US", ("ON", "CA"), id="as WooCommerce calls it"),
+    ],
+)
+def test_an_address_is_written_in_the_stores_own_words(
+    shop: Shop, wanted: dict[str, str], stands: str, written: tuple[str, str]
+) -> None:
+    before = {"city": "Lynn", "state": "NY", "country": stands}
+    row = shop.account(billing={"phone": "212-555-0100"} | before)
+    outcome = shop.change(row, Profile(billing=Postal(city="Salem", **wanted)), Profile(billing=Postal(**before)))
+    assert (outcome.result, row["billing"]["state"], row["billing"]["country"]) == ("applied", *written)
+
+
+def test_an_address_that_means_the_same_is_not_written(shop: Shop) -> None:
+    row = shop.account(billing={"city": "Salem", "state": "MA", "country": "US"})
+    wanted = Profile(billing=Postal(city="Salem", state="Massachusetts", country=""))
+    assert shop.change(row, wanted, Profile()).result == "already"
+
+
+def test_a_new_account_has_codes_for_country_and_state(shop: Shop) -> None:
+    place = Postal(city="Salem", state="Massachusetts", country="United States")
+    shop.do(CreateAccount(email="new@example.com", pos_id="C-1", fields=Profile(billing=place)))
+    row = next(one for one in shop.alone.store.tables["customers"].values() if one["email"] == "new@example.com")
+    assert (row["billing"]["state"], row["billing"]["country"]) == ("MA", "US")
+
+
+def test_an_extension_is_a_change_and_a_phone_at_home_is_none(shop: Shop) -> None:
+    row = shop.account(billing={"phone": "020 7946 0958"})
+    longer = shop.change(row, Profile(phone="020 7946 0958 x12"), Profile(phone="020 7946 0958"))
+    assert (longer.result, row["billing"]["phone"]) == ("applied", "020 7946 0958 x12")
+    wanted = Profile(phone="+44 20 7946 0958 x12")
+    at_home = ChangeCustomer(remote_id=str(row["id"]), fields=wanted, decided_on=Profile(), home="GB")
+    assert shop.do(at_home).result == "already"
+
+
+class Losing(WooClient):
+    """A store whose database has no place for what is not in code page 1252."""
+
+    def change(self, resource: str, key: str, body: Any) -> Any:
+        spoilt = {name: one.encode("cp1252", "replace").decode("cp1252") for name, one in body.items()}
+        return super().change(resource, key, spoilt)
+
+
+def test_what_a_store_makes_of_our_words_is_taken_and_what_it_refuses_is_not(shop: Shop) -> None:
+    client = Losing("north", settings(shop.alone.url, ca_file=shop.alone.ca_file), shop.clock)
+    shop.target = StoreTarget("north", client, clock=shop.clock)
+    row = shop.account()
+    outcome = shop.change(row, Profile(first_name="Łukasz"), Profile(first_name="Ana"))
+    assert (outcome.result, row["first_name"]) == ("applied", "?ukasz")

@@ -12,15 +12,29 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, Column, Connection, DateTime, Engine, Numeric, Table, event, insert, text, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Numeric,
+    Table,
+    event,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 
 from counterflow.errors import Broken, Transient
-from counterflow.systems.counterpoint import sql, tracking
+from counterflow.systems.counterpoint import letters, sql, tracking
 from counterflow.systems.counterpoint.dialects import app_lock
 from counterflow.systems.ports import Reading
 from producers.counterpoint_queue import QueueSource
 from producers.counterpoint_tracking import TrackingSource
+from schemas.profiles import is_image
 from tests.contracts.counterpoint_fakes import Mirror
 
 pytestmark = pytest.mark.mssql
@@ -139,6 +153,17 @@ def reader(shop: Engine) -> Reader:
 
 def test_columns_are_all_there(shop: Engine) -> None:
     sql.check_columns(shop)
+
+
+def test_a_columns_letters_are_known_and_what_it_makes_of_others_is_an_image(shop: Engine) -> None:
+    with shop.connect() as connection:
+        column = letters.ask(connection).of("AR_CUST", "NAM")
+    enter(shop, "C-1", NAM="Łukasz Šimůnek")
+    with shop.connect() as connection:
+        stands = str(connection.execute(select(sql.AR_CUST.c.NAM)).scalar())
+    assert column.size == 200
+    assert is_image("Łukasz Šimůnek", stands)
+    assert column.holds("Łukasz Šimůnek") is (stands == "Łukasz Šimůnek")
 
 
 def test_a_claim_keeps_others_out_until_it_is_settled(shop: Engine) -> None:

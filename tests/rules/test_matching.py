@@ -111,3 +111,8 @@ def test_generated_customers_are_the_same_for_the_same_seed_and_have_doubles_of_
     assert len({one.kind for one in people}) == 11
     emails = [one.person.email for one in people if one.kind == "first" and one.person.email]
     assert len(set(emails)) < len(emails), "families share an address"
+
+
+def test_an_extension_is_no_part_of_a_number() -> None:
+    extended = replace(ANA, phone="212-555-0100 x12")
+    assert keys_of(extended) == keys_of(ANA)

@@ -4,6 +4,8 @@ Whoever has no e-mail of their own carries the order in AR_CUST.COMMNT, which so
 for before it is read (docs/facts/counterpoint.md 2).
 """
 
+from collections.abc import Collection
+
 from sqlalchemy import Column, Connection, MetaData, String, Table, select
 
 from counterflow.errors import Held, Rejected
@@ -40,13 +42,18 @@ def check(connection: Connection, wanted: CreateCustomer) -> None:
         )
 
 
-def known(connection: Connection, wanted: CreateCustomer) -> str | None:
+def known(connection: Connection, wanted: CreateCustomer, nobody: Collection[str] = ()) -> str | None:
     """Return the one customer who is meant; None where there is none.
+
+    Args:
+        connection: To the database, with the lock on the name held.
+        wanted: Whom to have.
+        nobody: Numbers of nobody in particular: a walk-in's e-mail is not somebody's (req-C5).
 
     Raises:
         Held: There are several, or whoever was created for the order is gone.
     """
-    found = find(connection, wanted)
+    found = [number for number in find(connection, wanted) if number not in nobody]
     if len(found) > 1:
         what = "this e-mail address" if wanted.email else f"the comment {write.comment(wanted.reference)!r}"
         raise Held(f"{len(found)} customers have {what} by now: {', '.join(found)}")

@@ -86,6 +86,11 @@ def customer_changes(wanted: Profile, row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value[: _LENGTHS[name]] if name in _LENGTHS else value for name, value in found.items()}
 
 
+def shows(row: Mapping[str, Any], columns: Mapping[str, Any]) -> bool:
+    """Say whether a row shows just what would be written."""
+    return all(str(row.get(name) or "").strip() == str(value).strip() for name, value in columns.items())
+
+
 def _full_names(row: Mapping[str, Any]) -> list[str]:
     """Return what the full name may be that is made of a row's two names; of one name in both columns, it alone too."""
     names = [str(row.get(column) or "").strip() for column in ("FST_NAM", "LST_NAM")]

@@ -3,7 +3,6 @@
 Line totals come net of tax and after every discount, coupons too (W-61): a coupon is never subtracted again.
 """
 
-import html
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from counterflow.errors import Rejected
+from counterflow.systems.woocommerce import texts
 from schemas.loyalty import CARD, PointsMoved
 from schemas.names import POINTS, RETURN
 from schemas.records import (
@@ -58,7 +58,7 @@ def read(entity: str, row: bytes) -> Record:
         Rejected: It is not JSON, a field is missing or of the wrong form; the message names record and field.
     """
     try:
-        values = msgspec.json.decode(row)
+        values = texts.decoded(msgspec.json.decode(row))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected(f"WooCommerce {entity}: the row is not JSON: {error}") from error
     mapping = _ENTITIES.get(entity)
@@ -201,8 +201,7 @@ def _gift_cards(values: Mapping[str, Any], amount: Callable[[Any], int]) -> tupl
     found = [(str(card["code"]), amount(card["amount"])) for card in values.get("gift_cards") or []]
     meta = [one.get("value") for one in values.get("meta_data") or [] if one.get("key") == CARDS_PAID]
     for text in meta:
-        paid = msgspec.json.decode(text) if isinstance(text, str) else text
-        found += [(str(card["number"]), int(card["cents"])) for card in paid or []]
+        found += [(str(card["number"]), int(card["cents"])) for card in texts.inner(text) or []]
     return tuple(Tender(method=GIFT_CARD, amount=cents, card_no=number) for number, cents in found if cents)
 
 
@@ -228,8 +227,8 @@ def _refund(values: Mapping[str, Any], amount: Callable[[Any], int]) -> Refund:
 
 
 def return_reference(values: Mapping[str, Any]) -> str:
-    """Give the return ticket that a refund records; "" where it records none."""
-    reason = html.unescape(str(values.get("reason") or "")).strip()
+    """Give the return ticket that a refund's decoded row records; "" where it records none."""
+    reason = str(values.get("reason") or "").strip()
     return reason.removeprefix(RETURN).strip() if reason.startswith(RETURN) else ""
 
 

@@ -1,12 +1,12 @@
 """Our commands -> the API's requests, and what its answers mean. Pure."""
 
-import html
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from counterflow.systems.woocommerce import texts
 from counterflow.systems.woocommerce.read import GROUP, MARKETING, POS_ID, refunded_line
 from schemas.commands import CreateAccount, Profile, RecordReturn, SetStock, Shipment, UpdateOrder
 from schemas.names import RETURN
@@ -66,8 +66,7 @@ def shipment_note(shipment: Shipment) -> str:
 
 def is_noted(shipment: Shipment, notes: Sequence[Mapping[str, Any]]) -> bool:
     """Say whether a note tells of a shipment and all its tracking numbers, whatever the store made of its signs."""
-    texts = [html.unescape(str(one.get("note", ""))) for one in notes]
-    mine = [text for text in texts if text.startswith(f"Shipment {shipment.reference}:")]
+    mine = [text for text in map(_plain, notes) if text.startswith(f"Shipment {shipment.reference}:")]
     return any(all(number in text for number in shipment.tracking) for text in mine)
 
 
@@ -86,7 +85,7 @@ def order_notes(wanted: UpdateOrder, notes: Sequence[Mapping[str, Any]]) -> dict
 
 
 def _plain(note: Mapping[str, Any]) -> str:
-    return html.unescape(str(note.get("note", "")))
+    return texts.text(str(note.get("note", "")))
 
 
 def claim(reference: str) -> str:
