@@ -35,6 +35,7 @@ class Life:
     shop: Shop
     dice: random.Random
     accounts: dict[str, dict[str, int]] = field(default_factory=dict)  # CUST_NO -> store -> account.
+    follows: frozenset[str] = frozenset()  # The stores whose logins follow Counterpoint's e-mail.
     free: list[str] = field(default_factory=list)  # CUST_NOs that nothing was done to yet.
     edits: list[Edit] = field(default_factory=list)
     conflicts: set[str] = field(default_factory=set)  # Whose group a person must choose.

@@ -10,7 +10,6 @@ Row = Mapping[str, Any]
 # Which field of an account's JSON holds what is edited.
 _IN_STORE = {"phone": "billing", "billing": "billing", "last_name": "last_name"}
 _IN_STORE |= {"marketing": "meta_data", "group": "meta_data"}
-FOLLOWS = "south"  # The store whose logins follow Counterpoint's e-mail.
 MAIL = "account has been created!"
 HOUR_S = 3600.0
 BLINK_S = 5.0  # From asking for an account to having written it, at the most: as long as an answer may take.
@@ -52,7 +51,7 @@ def _compare(
         return []
     wrong = [f"{what} names customer {there['pos_id']}"] if there["pos_id"] != stays else []
     left_alone = {"group"} if number in life.conflicts else set()
-    if account[0] != FOLLOWS:
+    if account[0] not in life.follows:
         left_alone.add("email")  # What somebody signs in with is left alone there.
     if not there["marketing"] and here["marketing"] == "yes" and not _is_edited(life, stays, "marketing"):
         left_alone.add("marketing")  # Who has said nothing is not told yes: a record's first yes is nobody's word.

@@ -7,11 +7,16 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
 from counterflow.state.server import EmbeddedServer, embedded
 from sandbox.broker import Broker
+
+# A busy machine must not fail a test: what hangs is ended by pytest's own time-out.
+hypothesis.settings.register_profile("counterflow", deadline=None)
+hypothesis.settings.load_profile("counterflow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from counterflow.cli.installation import PER_HOUR, SWEEP_S, Installation, Pipeline
+from counterflow.cli.installation import LOGIN_EMAIL, PER_HOUR, SWEEP_S, Installation, Pipeline
 from counterflow.cli.rebuild import compare_rebuilt
 from sandbox import lives
 from sandbox.aftermath import check_gift_cards, check_refunds, check_shipments, check_till_returns
@@ -138,6 +138,7 @@ def _people(remote: Remote, shop: Shop, seed: int) -> tuple[Life, Points, GiftCa
     """Find out whose profiles and points, and which gift cards, the day is about."""
     life = Life(remote, shop, random.Random(f"life {seed}"))
     life.open()
+    life.follows = frozenset(store for store, setting in LOGIN_EMAIL.items() if setting == "follow")
     points = Points(remote, life, random.Random(f"collectors {seed}"))
     points.open()
     cards = GiftCards(remote, shop, random.Random(f"cards {seed}"))

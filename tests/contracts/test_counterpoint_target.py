@@ -88,7 +88,7 @@ class Mishaps:
         return self._client.document(doc_id)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["before", "after", "unanswered"]), max_size=4))
 def test_whenever_a_process_dies_there_is_one_document_in_the_end(shop: Shop, plan: list[str]) -> None:  # order-P5
     body = order(a_marker())

@@ -54,6 +54,7 @@ def world() -> World:
 
 def life() -> Life:
     made = Life(cast(Remote, Stores()), Shop([], [], []), random.Random(1), accounts={"10001": {"north": 7}})
+    made.follows = frozenset({"north"})
     made.edits = [
         Edit("10001", "phone", "north", "212-555-9999", 8.0),
         Edit("10001", "phone", "counterpoint", "212-555-1234", 11.0),
