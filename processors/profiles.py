@@ -181,7 +181,8 @@ def take_answer(outcome: Outcome, state: State) -> None:
         return
     shown, position = _shown(state, outcome.system, record), _position(outcome.applied_at)
     enter = sightings.took if outcome.result in {"applied", "already"} else sightings.answer
-    side = enter(_side(kept), shown, record.changed_at or outcome.applied_at, home=state.shop.home)
+    side = enter(_side(kept), shown, _changed_at(kept, record, outcome.applied_at), home=state.shop.home)
+    side = sightings.disown(side, _nobodys(state, kept, outcome.system, record))
     after = replace(kept, pending="{}")
     read_at, wrote_at = kept.body.changed_at, record.changed_at
     if position >= kept.position:

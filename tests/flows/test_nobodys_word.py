@@ -15,7 +15,7 @@ from schemas.profiles import of_profile
 from tests.flows import builders as b
 from tests.flows.builders import Row
 from tests.flows.pipeline import Pipeline
-from tests.flows.test_customer_flow import LATER, LATEST, MARK, both, changes, opened, person, settings
+from tests.flows.test_customer_flow import LATER, LATEST, MARK, both, changes, opened, person, settings, shown
 
 NO, YES = {"counterflow_marketing": "no"}, {"counterflow_marketing": "yes"}
 
@@ -164,6 +164,16 @@ def test_a_script_that_leaves_the_date_has_changed_it_when_the_feed_shows_it(
         assert changes(pipeline.take(pipeline.there("north", "customers", row))) == {
             ("counterpoint", "C-1"): {"phone": "212 555 0111"}
         }
+
+
+def test_a_script_that_leaves_the_date_is_seen_by_the_writer_too(pipeline: Pipeline) -> None:
+    """It is found when somebody else's change is on its way: the target is read first."""
+    both(pipeline)
+    (went,) = pipeline.take(pipeline.here("AR_CUST", person(PHONE_1="212 555 0111", at=LATER)))
+    pipeline.clock.sleep(3 * 3600)
+    record = shown("north", b.account(7, "ana@example.com", phone="212 555 0122", meta=MARK))
+    again = pipeline.take(pipeline.answer(went, "differs", record=record))
+    assert changes(again) == {("counterpoint", "C-1"): {"phone": "212 555 0122"}}
 
 
 def test_a_page_from_before_changes_nothing_back(pipeline: Pipeline) -> None:
