@@ -26,6 +26,7 @@ from counterflow.state.records import Seen
 from counterflow.systems.registry import Reader
 from processors import (
     accounts,
+    creations,
     customers,
     documents,
     gaps,
@@ -296,7 +297,7 @@ def _decide(state: State) -> None:
     """Decide again what the batch, or the clock, has touched: orders first, their customers may need an account."""
     orders.decide(state)
     people = set(state.people)  # Deciding about them empties it.
-    accounts.decide(state)
+    creations.decide(state)
     profiles.decide(state)
     matches.decide(state)
     stock.decide(state)

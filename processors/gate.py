@@ -16,7 +16,7 @@ from counterflow.kafka import Message, cloud_event, size_of
 from counterflow.metrics import MASTER, RELEASED, REVIEWS, SYNC_LAG, WANTED
 from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.steering import Task
-from processors import accounts, buyers, gift_cards, loyalty, merges, orders, releases, stock
+from processors import accounts, buyers, creations, gift_cards, loyalty, merges, orders, releases, stock
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import CONTINUOUS, next_run
 from processors.shop import State
@@ -71,7 +71,7 @@ def release(state: State, *, prefix: str, origin: str, due: Sequence[tuple[str, 
     if not rows:
         return []
     mailed = [(row.system, row.key, row.body) for row in rows if _is_paced(state, (row.system, row.task))]
-    profiles.note_welcomes(state.connection, accounts.welcome_rows(state, mailed))
+    profiles.note_welcomes(state.connection, creations.welcome_rows(state, mailed))
     wanted.mark_sent(state.connection, rows, at=state.now)
     for row in rows:
         RELEASED.labels(row.system, row.task).inc()

@@ -10,7 +10,7 @@ from counterflow import log
 from counterflow.state import links, records, reviews, steering, wanted
 from counterflow.state.reviews import AGAIN, DROP
 from counterflow.state.wanted import TRIES_MAX, Taken
-from processors import accounts, customers, documents, groups, loyalty, matches, merges, profiles
+from processors import accounts, creations, customers, documents, groups, loyalty, matches, merges, profiles
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import next_run
 from processors.shop import State
@@ -88,7 +88,7 @@ def _follow_order(outcome: Outcome, state: State) -> None:
 
 def _follow_customer(outcome: Outcome, state: State) -> None:
     if outcome.system in state.shop.customers:
-        accounts.take_answer(outcome, state)
+        creations.take_answer(outcome, state)
     cust_no = outcome.remote.get("cust_no")
     if cust_no in state.shop.nobody.numbers:
         _ask_for_buyers(state, msgspec.structs.replace(outcome, message=f"customer {cust_no} is nobody in particular"))

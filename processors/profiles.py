@@ -6,7 +6,7 @@ shows something else is written to. The writer reads first, and says what it fou
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from counterflow.state import links, profiles, reviews, steering, wanted
 from counterflow.state.profiles import Kept
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
-from processors import accounts, groups, merges
+from processors import accounts, groups, merges, showings
 from processors.rules import profiles as rules
 from processors.rules import sightings
 from processors.rules.profiles import Agreed, At, Settled
@@ -25,7 +25,7 @@ from processors.shop import State
 from schemas.commands import ChangeCustomer, Profile
 from schemas.names import OurId
 from schemas.outcomes import Outcome
-from schemas.profiles import FIELDS, Value, as_profile, is_empty, of_customer
+from schemas.profiles import FIELDS, Value, as_profile, is_empty
 from schemas.records import Customer
 
 PROFILES = "profiles"
@@ -42,13 +42,13 @@ def take(batch: Iterable[Seen], state: State) -> None:
     for seen in ours:
         before = kept.get((seen.system, seen.key))
         if isinstance(seen.body, Customer):
-            position = seen.position or _position(seen.at)
+            position = seen.position or showings.position_of(seen.at)
             if before is not None and before.gone_at is None and position < before.position:
                 if position > before.reading:  # Not a replay, which says nothing new.
-                    _doubt(state, before, seen.body)
+                    showings.doubt(state, before, seen.body)
                     entered.append(replace(before, reading=position))
                 continue
-            entered.append(_entered(state, before, seen.system, seen.body, position=position, at=seen.at))
+            entered.append(showings.entered(state, before, seen.system, seen.body, position=position, at=seen.at))
         elif before is not None:
             profiles.mark_gone(state.connection, seen.system, seen.key, seen.at)
     profiles.keep(state.connection, entered)
@@ -65,10 +65,10 @@ def take_last(readings: Iterable[Seen], state: State) -> None:
     kept = profiles.read(state.connection, [(seen.system, seen.key) for seen in ours])
     entered = []
     for seen in ours:
-        before, position = kept.get((seen.system, seen.key)), seen.position or _position(seen.at)
+        before, position = kept.get((seen.system, seen.key)), seen.position or showings.position_of(seen.at)
         is_news = before is not None and before.gone_at is None and position >= before.position
         if is_news and isinstance(seen.body, Customer):
-            entered.append(_entered(state, before, seen.system, seen.body, position=position, at=seen.at))
+            entered.append(showings.entered(state, before, seen.system, seen.body, position=position, at=seen.at))
     profiles.keep(state.connection, entered)
 
 
@@ -102,74 +102,6 @@ def _follow_up(ours: Iterable[Seen], state: State) -> None:
         accounts.look_whose(state, store, bodies)
 
 
-def _entered(
-    state: State, before: Kept | None, system: str, customer: Customer, *, position: int, at: datetime
-) -> Kept:
-    """Give a customer as he is kept after a reading."""
-    if before is not None and before.gone_at is not None:
-        before = None  # He is back, or another under his number: what he was says nothing.
-    side = _side(before)
-    shown = _shown(state, system, customer)
-    now = sightings.see(side, shown, _changed_at(before, customer, at), home=state.shop.home)
-    now = sightings.disown(now, _nobodys(state, before, system, customer))
-    if now != side:
-        state.fresh.add((system, customer.key))
-    kept = before or Kept(system=system, key=customer.key, body=customer)
-    texts = {"seen": _text(now.seen), "pending": _text(now.pending)}
-    return _traced(replace(kept, **texts, position=position, reading=position), customer, at)  # type: ignore[arg-type]
-
-
-def _changed_at(before: Kept | None, customer: Customer, at: datetime) -> datetime:
-    """Return since when a record is as it is shown.
-
-    A script that changes a field and leaves the date has changed it when the feed shows it, not when the date says; a
-    clock of that system's that is ahead makes it no older than the date.
-    """
-    if customer.changed_at is None:
-        return at
-    is_old_date = before is not None and customer.changed_at == before.body.changed_at
-    return max(at, customer.changed_at) if is_old_date else customer.changed_at
-
-
-def _nobodys(state: State, before: Kept | None, system: str, customer: Customer) -> set[str]:
-    """Return the fields in which what a record shows is nobody's word.
-
-    An address that stands for none; and what a customer shows first whom we had made, in all that we did not send: a
-    template's defaults, and what we had to fill in. Their e-mail may have been typed at a checkout.
-    """
-    found = {"email"} if state.shop.nobody.has_email(customer.email) else set()
-    if before is None and system == state.shop.pos and customer.key in state.newcomers:
-        found |= set(FIELDS) - state.newcomers[customer.key]
-    return found
-
-
-def _traced(kept: Kept, customer: Customer, at: datetime) -> Kept:
-    """Note what may show a merge later: a flag that was taken away, points that changed."""
-    if kept.body.is_ecommerce and not customer.is_ecommerce:
-        kept = replace(kept, unflagged_at=at)
-    if kept.body.points != customer.points:
-        kept = replace(kept, points_before=kept.body.points, points_at=at)
-    return replace(kept, body=customer)
-
-
-def _doubt(state: State, before: Kept, customer: Customer) -> None:
-    """Have a record read once more that was read before we wrote it, or at the same time: which one is it now?"""
-    side = _side(before)
-    shown = _shown(state, before.system, customer)
-    if sightings.see(side, shown, before.body.changed_at or state.now, home=state.shop.home) != side:
-        state.unsure.add((before.system, before.key))
-
-
-def _shown(state: State, system: str, customer: Customer) -> dict[str, Value]:
-    """Give what a record shows, with the group under the point of sale's title."""
-    shown = of_customer(customer, state.shop.abilities[system].fields)
-    if system != state.shop.pos and "group" in shown:
-        title = groups.at_pos(state, system, str(shown.pop("group")))
-        if title is not None:
-            shown["group"] = title
-    return shown
-
-
 def take_answer(outcome: Outcome, state: State) -> None:
     """Enter what a consumer found at its target, after it wrote or instead of writing."""
     kept = profiles.read(state.connection, [(outcome.system, outcome.key)]).get((outcome.system, outcome.key))
@@ -179,25 +111,27 @@ def take_answer(outcome: Outcome, state: State) -> None:
     if record is None:  # Refused: nothing is on its way any more.
         profiles.keep(state.connection, [replace(kept, pending="{}")])
         return
-    shown, position = _shown(state, outcome.system, record), _position(outcome.applied_at)
+    shown, position = showings.shown_by(state, outcome.system, record), showings.position_of(outcome.applied_at)
     enter = sightings.took if outcome.result in {"applied", "already"} else sightings.answer
-    side = enter(_side(kept), shown, _changed_at(kept, record, outcome.applied_at), home=state.shop.home)
-    side = sightings.disown(side, _nobodys(state, kept, outcome.system, record))
+    side = enter(
+        showings.side_of(kept), shown, showings.changed_at(kept, record, outcome.applied_at), home=state.shop.home
+    )
+    side = sightings.disown(side, showings.nobodys(state, kept, outcome.system, record))
     after = replace(kept, pending="{}")
     read_at, wrote_at = kept.body.changed_at, record.changed_at
     if position >= kept.position:
-        after = replace(after, seen=_text(side.seen), position=position, body=record)
+        after = replace(after, seen=showings.text_of(side.seen), position=position, body=record)
     elif read_at is not None and wrote_at is not None and read_at > wrote_at:
         # By that system's own clock it was changed after our write, and read before we heard of the write: what shows
         # the old value then was changed back.
-        side = sightings.see(side, _shown(state, outcome.system, kept.body), read_at, home=state.shop.home)
-        after = replace(after, seen=_text(side.seen))
+        side = sightings.see(side, showings.shown_by(state, outcome.system, kept.body), read_at, home=state.shop.home)
+        after = replace(after, seen=showings.text_of(side.seen))
     profiles.keep(state.connection, [after])
     # A reading of late that shows something else: was it made before our write, or after it? A reading's position is
     # the moment in which its round began, so that no clock tells, and the record is read once more.
     row = (outcome.system, PROFILES, outcome.key)
     sent_at = wanted.rows(state.connection, [row])[row].sent_at
-    if side.seen != _side(kept).seen and kept.reading >= _position(sent_at - ROUND_MAX):
+    if side.seen != showings.side_of(kept).seen and kept.reading >= showings.position_of(sent_at - ROUND_MAX):
         state.unsure.add((outcome.system, outcome.key))
     state.fresh.add((outcome.system, outcome.key))
     who = links.find(state.connection, "customer", outcome.system, outcome.key)
@@ -218,11 +152,11 @@ def _decide(state: State, who: OurId, known: "_Known") -> None:
     kept, fields, before = known.kept, known.fields, known.agreed
     if state.shop.pos not in kept or len(kept) == 1 or kept[state.shop.pos].body.is_nobody:
         return
-    sides = {system: _side(one) for system, one in kept.items()}
+    sides = {system: showings.side_of(one) for system, one in kept.items()}
     settled = {name: _settle(state, name, before.get(name), sides, fields) for name in FIELDS}
     agreed = {name: one.agreed for name, one in settled.items() if one.agreed is not None}
     if agreed != before:
-        profiles.agree(state.connection, who, _text(agreed))
+        profiles.agree(state.connection, who, showings.text_of(agreed))
     _log_losers(state, kept, settled)
     _ask_for_group(state, who, settled["group"])
     for system, one in kept.items():
@@ -239,7 +173,10 @@ def _decide(state: State, who: OurId, known: "_Known") -> None:
         else:
             _rest(state, known.standing.get(system))
         if side != sides[system]:
-            profiles.keep(state.connection, [replace(one, seen=_text(side.seen), pending=_text(side.pending))])
+            profiles.keep(
+                state.connection,
+                [replace(one, seen=showings.text_of(side.seen), pending=showings.text_of(side.pending))],
+            )
 
 
 def _say_what_is_too_long(state: State, kept: Kept, email: Agreed | None) -> None:
@@ -425,8 +362,11 @@ def choose_group(state: State, who: OurId, title: str) -> None:
     if known is None:
         return  # Nobody knows him any more.
     agreed = {**known.agreed, "group": Agreed(title, state.now, rules.PERSON)}
-    profiles.agree(state.connection, who, _text(agreed))
-    again = [replace(one, seen=_text(sightings.know(_side(one), agreed).seen)) for one in known.kept.values()]
+    profiles.agree(state.connection, who, showings.text_of(agreed))
+    again = [
+        replace(one, seen=showings.text_of(sightings.know(showings.side_of(one), agreed).seen))
+        for one in known.kept.values()
+    ]
     profiles.keep(state.connection, again)
     state.people.add(who)
 
@@ -434,24 +374,9 @@ def choose_group(state: State, who: OurId, title: str) -> None:
 def look_again(state: State, system: str, title: str) -> None:
     """Enter anew what the accounts of one group show: its title was paired meanwhile."""
     kept = profiles.in_group(state.connection, system, title)
-    again = [_entered(state, one, system, one.body, position=one.position, at=state.now) for one in kept]
+    again = [showings.entered(state, one, system, one.body, position=one.position, at=state.now) for one in kept]
     profiles.keep(state.connection, [replace(one, reading=old.reading) for one, old in zip(again, kept, strict=True)])
     for one in kept:
         who = links.find(state.connection, "customer", system, one.key)
         if who is not None:
             state.people.add(who)
-
-
-def _side(kept: Kept | None) -> Side:
-    if kept is None:
-        return Side()
-    return msgspec.json.decode(f'{{"seen":{kept.seen},"pending":{kept.pending}}}', type=Side)
-
-
-def _text(values: object) -> str:
-    return msgspec.json.encode(values, order="sorted").decode()
-
-
-def _position(at: datetime) -> int:
-    """Give a time as a position: a reading's is milliseconds of the clock (producers.runner)."""
-    return int(at.timestamp() * 1000)

@@ -46,6 +46,11 @@ class Strangers:
         work = self.dice.choice([self.mistyped, self.mistyped, self.walk_in, self.sign_up])
         work()
 
+    def _somebody(self) -> Person:
+        """Return somebody new who is a person."""
+        person = self.day.new_person()
+        return person if not person.company else self._somebody()
+
     def _signed_up(self, store: str, person: Person, *, wish: str = "") -> int:
         meta = [{"key": "counterflow_marketing", "value": wish}] if wish else []
         names = {"first_name": person.first_name, "last_name": person.last_name}
@@ -63,7 +68,7 @@ class Strangers:
 
     def mistyped(self) -> None:
         """Let somebody new sign up, and type another's e-mail at the first checkout, or a slip."""
-        store, person = self.dice.choice(self.remote.stores), self.day.new_person()
+        store, person = self.dice.choice(self.remote.stores), self._somebody()
         number = self._signed_up(store, person)
         self.made += 1
         if self.dice.random() < 0.6:
@@ -75,7 +80,7 @@ class Strangers:
 
     def walk_in(self) -> None:
         """Let somebody give an address that stands for none, or the one that the till's walk-in has."""
-        store, person = self.dice.choice(self.remote.stores), self.day.new_person()
+        store, person = self.dice.choice(self.remote.stores), self._somebody()
         self.day.people.remove(person)
         if self.dice.random() < 0.3:
             self._place(store, person, email=WALK_IN_EMAIL, person="walk-in's e-mail")
@@ -85,7 +90,7 @@ class Strangers:
 
     def sign_up(self) -> None:
         """Let somebody sign up who says no to mail, or says nothing, and order."""
-        store, person = self.dice.choice(self.remote.stores), self.day.new_person()
+        store, person = self.dice.choice(self.remote.stores), self._somebody()
         number = self._signed_up(store, person, wish=self.dice.choice(["no", "no", ""]))
         self._place(store, person, customer_id=number)
 

@@ -20,7 +20,7 @@ def qualify(store: str, reason: str = "", config: ConfigFile = SHOP, as_json: As
     from counterflow.clock import SystemClock
     from counterflow.state import profiles, records
     from counterflow.state.database import begin, open_database
-    from processors import accounts
+    from processors import creations
     from processors.shop import State
     from schemas.names import COUNTERPOINT
     from schemas.records import Customer
@@ -33,7 +33,7 @@ def qualify(store: str, reason: str = "", config: ConfigFile = SHOP, as_json: As
         state = State(connection, policies, SystemClock().now())
         keys = profiles.keys(connection, COUNTERPOINT, "AR_CUST")
         found = records.read(connection, COUNTERPOINT, "AR_CUST", keys, Customer)
-        against = accounts.reasons(state, policies.customers[store], found)
+        against = creations.reasons(state, policies.customers[store], found)
     counts = Counter(name for reasons in against.values() for name, _ in reasons)
     counts["qualifies"] = sum(not reasons for reasons in against.values())
     listed = [
