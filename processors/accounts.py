@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from counterflow.state import links, profiles, records, reviews, steering, wanted
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
-from processors import customers, loyalty, matches
+from processors import customers, loyalty, matches, showings
 from processors.rules.identity import Claim, Facts, Found, Unclear, match_account, may_link
 from processors.rules.names import Name, are_clearly_others
 from processors.shop import State
@@ -79,9 +79,8 @@ def look_whose(state: State, store: str, accounts: Iterable[Customer]) -> None:
     left = _unlinked(state, store, left)  # Another worker may have linked one while we waited.
     decided = reviews.decided(state.connection, ACCOUNT, [f"{store}/{one.key}" for one in left])
     left = [one for one in left if decided.get(f"{store}/{one.key}") != APART]
-    pos = state.shop.pos
     emails = [one.email for one in left if one.email]
-    known = profiles.customers_with_emails(state.connection, pos, state.shop.entity(pos), emails)
+    known = customers.with_emails(state, emails)
     for account in left:
         ours = _tell_by(state, store, account, known.get(account.email or "", []), decided)
         if ours is not None:
@@ -95,13 +94,12 @@ def take_earlier(readings: Iterable[Seen], state: State) -> None:
     """
     if not may_tell(state):
         return
-    pos = state.shop.pos
     found = [one for one in readings if one.system in state.shop.customers and one.email is not None]
     for seen in found:
         if not isinstance(seen.body, Customer) or not _unlinked(state, seen.system, [seen.body]):
             continue
         key = f"{seen.system}/{seen.key}"
-        known = profiles.customers_with_email(state.connection, pos, state.shop.entity(pos), seen.email or "")
+        known = customers.with_email(state, seen.email or "")
         is_clear = len(known) == 1 and not customers.are_others(state, seen.system, seen.body, known[0])
         if is_clear and reviews.decision(state.connection, ACCOUNT, key) != APART:
             state.people.add(_link(state, seen.system, seen.key, known[0].key, "e-mail"))
@@ -140,11 +138,6 @@ def _tell_by(
     return _link(state, store, account.key, known[0].key, "e-mail")
 
 
-def _at_pos(state: State, email: str) -> list[Customer]:
-    pos = state.shop.pos
-    return profiles.customers_with_email(state.connection, pos, state.shop.entity(pos), email)
-
-
 def _link(state: State, store: str, key: str, pos_key: str, how: str) -> OurId:
     ours = customers.id_of(state, pos_key)
     links.make(state.connection, "customer", store, key, ours, how)
@@ -175,7 +168,7 @@ def _adopt(state: State, store: str, customer: Customer) -> None:
 
 def adopt(state: State, store: str, customer: Customer) -> None:
     """Want a customer at the point of sale for an account, under the e-mail as an order would."""
-    if customer.email is None or state.shop.email_of(customer) is None or _at_pos(state, customer.email):
+    if customer.email is None or state.shop.email_of(customer) is None or customers.with_email(state, customer.email):
         return
     ours = links.find(state.connection, "customer", links.UNDER_WAY, customer.email)
     if ours is not None and _is_another(state, store, customer, customers.being_created_as(state, customer.email)):
@@ -241,5 +234,6 @@ def part(state: State, store: str, key: str, *, by: str) -> None:
     state.ask(ACCOUNT, f"{store}/{key}", "taken apart by a person", {})
     reviews.decide(state.connection, ACCOUNT, f"{store}/{key}", APART, by)
     links.drop(state.connection, "customer", store, key)
+    showings.estrange(state, store, key)
     if ours is not None:
         state.people.add(ours)

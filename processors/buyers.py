@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from counterflow.state import links, records, reviews, steering
-from counterflow.state.profiles import customers_with_emails
 from processors import accounts, customers, matches
 from processors.rules.documents import Site
 from processors.rules.identity import (
@@ -36,6 +35,7 @@ class Looked:
     facts: Facts
     account: Customer | None  # The account that placed it, as far as it was looked at; None for a guest.
     awaits_account: bool = False  # It was not read yet.
+    is_unread: bool = False  # It was not read, and is waited for no longer.
 
 
 def look_up(state: State, site: Site, order: Order) -> Looked:
@@ -61,7 +61,7 @@ def look_up(state: State, site: Site, order: Order) -> Looked:
         if own is not None and own.email == order.email
         else _claim(state, order.email, Name.typed(order.billing)),
     )
-    return Looked(facts=facts, account=account)
+    return Looked(facts=facts, account=account, is_unread=account_id is not None and account is None)
 
 
 def _account(state: State, store: str, account_id: str) -> Customer | None:
@@ -83,7 +83,7 @@ def _claim(state: State, email: str | None, name: Name) -> Claim:
     """Look up who is known by an e-mail."""
     if email is None or state.shop.nobody.has_email(email):
         return Claim(email=email, is_nobodys=email is not None)
-    found = customers_with_emails(state.connection, COUNTERPOINT, "AR_CUST", [email]).get(email, [])
+    found = customers.with_email(state, email)
     under_way = links.find(state.connection, "customer", links.UNDER_WAY, email) if not found else None
     return Claim(
         email=email,
@@ -97,7 +97,7 @@ def _claim(state: State, email: str | None, name: Name) -> Claim:
 def decide(state: State, site: Site, order: Order, known: Looked) -> OurId | None:
     """Decide whose order it is, and remember it; None where a person must say."""
     row_key = f"{site.store_id}/{order.key}"
-    match = _person(state, site, match_buyer(known.facts), row_key)
+    match = _answered(state, known, row_key) or _person(state, site, match_buyer(known.facts), row_key)
     key: Key
     match match:
         case Same(our_id, key):
@@ -158,12 +158,20 @@ def _ask_whose(state: State, site: Site, known: Looked, match: Found) -> None:
         customers.ask_about_names(state, site.store_id, account, found)
 
 
+def _answered(state: State, known: Looked, row_key: str) -> Match | None:
+    """Return what a person has said of an order whose account could not be read, where it is not decided yet."""
+    if not known.is_unread or known.facts.decided is not None:
+        return None
+    decided = reviews.decision(state.connection, REVIEW, row_key)
+    return Found(CustNo(decided), "typed e-mail") if decided not in {None, matches.NEW} else None
+
+
 def _person(state: State, site: Site, match: Match, row_key: str) -> Match:
     """Put a person's decision, or the shop's setting, in place of what is unclear."""
     if not isinstance(match, Unclear):
         return match
     decided = reviews.decision(state.connection, REVIEW, row_key)
-    if decided == matches.NEW and not match.candidates:
+    if decided == matches.NEW:
         return New(None, "typed e-mail")
     if decided:
         return Found(CustNo(decided), "person" if may_link(match.key) else "typed e-mail")
@@ -181,6 +189,21 @@ def name_of_creation(state: State, order: Order, buyer: OurId, row_key: str, acc
     names = [*dict.fromkeys(one for one in emails if one), without_email(row_key)]
     under_way = links.find_all(state.connection, "customer", [(links.UNDER_WAY, name) for name in names])
     return next((name for name in names if under_way.get((links.UNDER_WAY, name)) == buyer), None)
+
+
+def is_nobodys_to_make(state: State, buyer: OurId) -> bool:
+    """Return whether nobody is being created for a buyer who has no number: nothing would ever come of waiting."""
+    return links.remote(state.connection, "customer", links.UNDER_WAY, buyer) is None
+
+
+def may_word(state: State, order: Order, buyer: OurId, row_key: str, name: str, account: Customer | None) -> bool:
+    """Return whether an order may say what the customer being created shall be: no guest's words replace an account's.
+
+    The account that owns the e-mail may; else who is the first to say it, and the guest's order that began it.
+    """
+    if (account is not None and name == account.email) or customers.creation(state, name) is None:
+        return True
+    return order.account_id is None and buyer == customers.new_id(f"order/{row_key}")
 
 
 def without_email(row_key: str) -> str:

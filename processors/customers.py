@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from counterflow.state import links, records, reviews, wanted
-from counterflow.state.profiles import customers_with_email
+from counterflow.state.profiles import customers_with_emails
 from counterflow.state.records import Seen
 from processors.rules.identity import Known
 from processors.rules.names import Name, are_clearly_others
@@ -25,11 +25,26 @@ APART = "apart"  # A person's decision about it: nobody's whom we know by e-mail
 SPACE = uuid.UUID("5f0c6c2e-5a0e-4b1c-9d43-6e1f2b7a9c10")
 
 
+def with_emails(state: State, emails: Iterable[str]) -> dict[str, list[Customer]]:
+    """Read the customers of the point of sale with some e-mails, without nobody in particular: by e-mail."""
+    pos = state.shop.pos
+    wanted_ones = [email for email in emails if not state.shop.nobody.has_email(email)]
+    found = customers_with_emails(state.connection, pos, state.shop.entity(pos), wanted_ones)
+    somebody = {email: [one for one in some if not state.shop.is_nobody(one)] for email, some in found.items()}
+    return {email: some for email, some in somebody.items() if some}
+
+
+def with_email(state: State, email: str) -> list[Customer]:
+    """Read the customers of the point of sale with an e-mail, as `with_emails`."""
+    return with_emails(state, [email]).get(email, [])
+
+
 def take(batch: Iterable[Seen], state: State) -> None:
     """Let everything that waits for a customer of this e-mail go on, once the point of sale has exactly one."""
     batch = list(batch)
     emails = [seen.email for seen in batch if seen.email]
     settle(state, emails)
+    _note_created(state, [seen.key for seen in batch if seen.body is not None])
     back = [f"gone:{seen.key}" for seen in batch if seen.body is not None]
     state.orders |= {_order(row.key) for row in wanted.blocked_by_any(state.connection, back)}
     waiting = reviews.waiting_for(state.connection, [f"email:{email}" for email in emails])
@@ -44,18 +59,26 @@ def settle(state: State, emails: Iterable[str]) -> None:
         _settle(state, email)
 
 
+def _note_created(state: State, numbers: Iterable[str]) -> None:
+    """Note who was created for an order of their own, with no e-mail to be known by."""
+    for number, ours in links.created(state.connection, state.shop.pos, numbers).items():
+        name = links.remote(state.connection, "customer", links.UNDER_WAY, ours)
+        if name is not None and name.startswith("order:"):
+            state.newcomers.setdefault(number, given(state, name))
+
+
 def _settle(state: State, email: str) -> None:
     ours = links.find(state.connection, "customer", links.UNDER_WAY, email)
     if ours is None:
         return
     pos = state.shop.pos
-    known = customers_with_email(state.connection, pos, state.shop.entity(pos), email)
+    known = with_email(state, email)
     if len(known) == 1:
         part_from_others(state, ours, known[0].key)
         know(state, ours, known[0].key, "e-mail")
         # From now on the mirror finds him. Should the e-mail change there, it is nobody's again, not his.
         links.drop(state.connection, "customer", links.UNDER_WAY, email)
-        state.newcomers[known[0].key] = _given(state, email)
+        state.newcomers[known[0].key] = given(state, email)
         creation = (pos, CUSTOMERS, f"email:{email}")
         wanted.mark_done(state.connection, [creation], at=state.now, note="the customer is there")
         state.settle("refused", "/".join(creation))
@@ -102,19 +125,25 @@ def ask_about_names(state: State, store: str, account: Customer, found: Customer
 
 def being_created_as(state: State, email: str) -> Name:
     """Return the name by which a customer with an e-mail is being created; no name where nobody is."""
-    body = _creation(state, email)
+    body = creation(state, email)
     return Name() if body is None else Name.created(body)
 
 
-def _creation(state: State, email: str) -> CreateCustomer | None:
-    row = (state.shop.pos, CUSTOMERS, f"email:{email}")
+def creation_key(name: str) -> str:
+    """Return the key of the wanted row that creates a customer: by their e-mail, or by the one order they are for."""
+    return name if name.startswith("order:") else f"email:{name}"
+
+
+def creation(state: State, name: str) -> CreateCustomer | None:
+    """Return what is wanted of a customer being created under a name; None where nothing was."""
+    row = (state.shop.pos, CUSTOMERS, creation_key(name))
     standing = wanted.rows(state.connection, [row]).get(row)
     return None if standing is None else msgspec.json.decode(standing.body, type=CreateCustomer)
 
 
-def _given(state: State, email: str) -> frozenset[str]:
+def given(state: State, email: str) -> frozenset[str]:
     """Return the fields of a profile that a creation had something for: what else shows then is nobody's word."""
-    body = _creation(state, email)
+    body = creation(state, email)
     if body is None:
         return frozenset({"first_name", "last_name", "phone", "billing"})
     has = {
@@ -142,6 +171,12 @@ def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:
         links.make(state.connection, "customer", pos, cust_no, ours, how)
     state.orders |= {_order(row.key) for row in wanted.blocked_by(state.connection, f"customer:{ours}")}
     return there or ours
+
+
+def give_order(state: State, store: str, order_id: str, ours: OurId, how: str) -> None:
+    """Give one order to a customer: nothing else of who waited with it, or typed the same e-mail, follows."""
+    links.drop(state.connection, "buyer", store, order_id)
+    links.make(state.connection, "buyer", store, order_id, ours, how)
 
 
 def know_account(state: State, store: str, account_id: str, ours: OurId, how: str) -> None:

@@ -85,8 +85,7 @@ def _enter_buyer(state: State, cust_no: str, store: str, order_id: str) -> bool:
     if decided is None:
         links.make(state.connection, "buyer", store, order_id, buyer, "document")
     elif decided != buyer and links.remote(state.connection, "customer", COUNTERPOINT, decided) is None:
-        customers.part_from_others(state, decided, cust_no)
-        customers.know(state, decided, cust_no, "document")
+        customers.give_order(state, store, order_id, buyer, "document")
     return decided != buyer
 
 

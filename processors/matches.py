@@ -14,7 +14,7 @@ import msgspec
 
 from counterflow.state import links, matches, records, steering
 from counterflow.state.records import Seen
-from processors import customers
+from processors import customers, showings
 from processors.rules import matching
 from processors.rules.blocking import SHARED, STRONG, Person, Plain, keys_of, person_of
 from processors.rules.matching import Evidence, Likeness, Model, Scale
@@ -48,7 +48,7 @@ def take(batch: Iterable[Seen], state: State) -> None:
 
 def _as_somebody(state: State, customer: Customer) -> Customer | None:
     """Return a customer as they are compared: without an e-mail that is nobody's. None for nobody in particular."""
-    if customer.is_nobody:
+    if state.shop.is_nobody(customer):
         return None
     return msgspec.structs.replace(customer, email=state.shop.email_of(customer))
 
@@ -190,6 +190,7 @@ def take_decision(state: State, one: str, other: str, decision: str, by: str) ->
             state.people.add(ours)
         elif before.decision == SAME:
             links.drop(state.connection, "customer", store, key)
+            showings.estrange(state, store, key)
     if pos_key is not None:
         state.creatable.add(pos_key)
     return True

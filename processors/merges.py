@@ -5,9 +5,10 @@ is judged by what was seen until then.
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 from counterflow.state import links, profiles, records, reviews, steering, wanted
-from processors import customers, loyalty, matches
+from processors import customers, loyalty, matches, showings
 from processors.rules import merges as rules
 from processors.rules.blocking import person_of
 from processors.rules.merges import Suspect
@@ -28,6 +29,27 @@ def gone(state: State, system: str, key: str) -> None:
     if links.find(state.connection, "customer", system, key) is not None:
         steering.set_timer_once(state.connection, MERGE, key, state.now + state.shop.merge_wait)
 
+    waiting = wanted.rows(
+        state.connection, [(COUNTERPOINT, "orders", f"{one}/{order}") for one, order in _orders(state, key)]
+    )
+    ready = [row for row in waiting.values() if row.state in {"ready", "held", "rejected"}]
+    state.orders |= {_name(row.key) for row in ready}  # They wait, too, until it is known whose they are.
+
+
+def look(state: State, key: str) -> None:
+    """Have it found out what became of a customer who is gone, for whom an order waits."""
+    steering.set_timer_once(state.connection, MERGE, key, state.now + state.shop.merge_wait)
+
+
+def _orders(state: State, key: str) -> list[tuple[str, str]]:
+    ours = links.find(state.connection, "customer", state.shop.pos, key)
+    return links.orders_of(state.connection, ours) if ours is not None else []
+
+
+def _name(row_key: str) -> tuple[str, str]:
+    store, _, order_id = row_key.partition("/")
+    return store, order_id
+
 
 def judge(state: State, key: str, which: str = "") -> None:
     """Find out into whom a customer was merged, and follow it; ask where it is not clear, and judge it again."""
@@ -36,35 +58,53 @@ def judge(state: State, key: str, which: str = "") -> None:
     pos = state.shop.pos
     kept = profiles.read(state.connection, [(pos, key)]).get((pos, key))
     ours = links.find(state.connection, "customer", pos, key)
+    if kept is None and wanted.blocked_by(state.connection, f"gone:{key}"):  # A shop that keeps nobody the same.
+        _ask(state, key, rules.Verdict(survivor=None))
     if kept is None or kept.gone_at is None or ours is None:
-        return  # He is back, or was followed already.
+        return  # They are back, or were followed already.
+    suspects = _suspects(state, kept, ours)
+    lost_flag = _is_around(state, kept.unflagged_at, kept.gone_at)
+    verdict = rules.survivor(kept.body, suspects, home=state.shop.home, lost_flag=lost_flag)
+    if verdict.survivor is not None:
+        follow(state, key, verdict.survivor)
+    elif _matters(state, ours):
+        _ask(state, key, verdict)
+        if state.now < kept.gone_at + TIMES * state.shop.merge_wait:
+            steering.set_timer(state.connection, MERGE, key, state.now + state.shop.merge_wait, AGAIN)
+
+
+def _suspects(state: State, kept: profiles.Kept, ours: OurId) -> list[Suspect]:
+    """Return who may be the survivor, with what speaks for it; nobody in particular is not among them."""
+    assert kept.gone_at is not None
+    pos = state.shop.pos
     around = profiles.changed_around(state.connection, pos, kept.gone_at, 2 * state.shop.merge_wait)
     holders = _document_holders(state, ours)
-    suspects = {one.key: _suspect(state, one, key, has_documents=one.key in holders) for one in around}
+    suspects = {one.key: _suspect(state, one, kept, has_documents=one.key in holders) for one in around}
     for holder in holders - suspects.keys():
         body = records.read(state.connection, pos, state.shop.entity(pos), [holder], Customer).get(holder)
         if body is not None:
             suspects[holder] = Suspect(customer=body, has_his_documents=True)
     _add_those_alike(state, kept.body, suspects)
-    suspects = {number: one for number, one in suspects.items() if not one.customer.is_nobody}
-    verdict = rules.survivor(kept.body, list(suspects.values()), home=state.shop.home)
-    if verdict.survivor is not None:
-        follow(state, key, verdict.survivor)
-    elif _matters(state, ours):
-        why = f" ({verdict.why})" if verdict.why else ""
-        message = f"customer {key} is gone from the point of sale{why}: whose are their accounts and orders now?"
-        state.ask(MERGE, key, message, {"candidates": list(verdict.candidates)})
-        if state.now < kept.gone_at + TIMES * state.shop.merge_wait:
-            steering.set_timer(state.connection, MERGE, key, state.now + state.shop.merge_wait, AGAIN)
+    return [one for one in suspects.values() if not state.shop.is_nobody(one.customer)]
 
 
-def _suspect(state: State, kept: profiles.Kept, gone: str, *, has_documents: bool) -> Suspect:
+def _ask(state: State, key: str, verdict: rules.Verdict) -> None:
+    why = f" ({verdict.why})" if verdict.why else ""
+    message = f"customer {key} is gone from the point of sale{why}: whose are their accounts and orders now?"
+    state.ask(MERGE, key, message, {"gone": key, "candidates": list(verdict.candidates)})
+
+
+def _is_around(state: State, at: datetime | None, gone_at: datetime) -> bool:
+    return at is not None and abs(at - gone_at) <= 2 * state.shop.merge_wait
+
+
+def _suspect(state: State, kept: profiles.Kept, gone: profiles.Kept, *, has_documents: bool) -> Suspect:
     return Suspect(
         customer=kept.body,
         has_his_documents=has_documents,
         points_before=kept.points_before,
-        unexplained=loyalty.unexplained(state, kept.key, gone),
-        lost_flag=kept.unflagged_at is not None,
+        unexplained=loyalty.unexplained(state, kept.key, gone.key),
+        lost_flag=gone.gone_at is not None and _is_around(state, kept.unflagged_at, gone.gone_at),
     )
 
 
@@ -105,10 +145,11 @@ def let_go(state: State, key: str) -> None:
         return
     for system, remote_id in links.remotes(state.connection, "customer", ours):
         links.drop(state.connection, "customer", system, remote_id)
-    for row in wanted.blocked_by(state.connection, f"gone:{key}"):
-        store, _, order_id = row.key.partition("/")
-        links.drop(state.connection, "buyer", store, order_id)
-        state.orders.add((store, order_id))
+    orders = [(COUNTERPOINT, "orders", f"{store}/{order}") for store, order in links.orders_of(state.connection, ours)]
+    for row in wanted.rows(state.connection, orders).values():
+        if row.state not in {"sent", "done"}:
+            links.drop(state.connection, "buyer", *_name(row.key))
+            state.orders.add(_name(row.key))
 
 
 def follow(state: State, key: str, survivor: str) -> None:
@@ -119,6 +160,8 @@ def follow(state: State, key: str, survivor: str) -> None:
         return
     links.lock(state.connection, [f"person:{ours}", f"person:{stays}"])
     loyalty.follow_merge(state, key, survivor)
+    for system, remote_id in links.remotes(state.connection, "customer", ours):
+        showings.estrange(state, system, remote_id)
     links.drop(state.connection, "customer", pos, key)
     links.unite(state.connection, ours, stays)
     profiles.forget_agreed(state.connection, ours)

@@ -10,7 +10,7 @@ import msgspec
 from counterflow.state import links, records, reservations, reviews, steering, wanted
 from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
-from processors import buyers, customers, edits, matches, releases
+from processors import buyers, customers, edits, matches, merges, releases
 from processors.rules import documents, refunds
 from processors.rules.blocking import person_of
 from processors.rules.documents import Hold, Site
@@ -208,7 +208,7 @@ def _want(state: State, site: Site, order: Order, row: Row, standing: Any) -> No
     """Want the order's document, unless it is on its way or there already."""
     is_out = standing is not None and standing.state in {"sent", "done", "held", "rejected"}
     if standing is not None and is_out and not _lost_its_customer(state, standing, order, row):
-        if buyers.know_account(state, site, order) and standing.blocked_by:
+        if standing.blocked_by and buyers.know_account(state, site, order):
             wanted.unblock(state.connection, row)
         return edits.watch(state, site, order, standing.body)
     if _was_dropped(standing):
@@ -241,7 +241,8 @@ def _for_buyer(state: State, site: Site, order: Order, row: Row, composed: Place
         return state.ask("order-customer", row[2], f"customer {cust_no} is nobody in particular", {"candidates": []})
     document = msgspec.structs.replace(composed, cust_no=cust_no)
     if records.gone_at(state.connection, COUNTERPOINT, "AR_CUST", cust_no) is not None:
-        return _block(state, row, document, f"gone:{cust_no}")  # Merged, renumbered, deleted: that is found out first.
+        merges.look(state, cust_no)  # Merged, renumbered or deleted: that is found out first.
+        return _block(state, row, document, f"gone:{cust_no}")
     state.settle("order-customer", row[2])
     state.creatable.add(cust_no)
     is_there = links.find(state.connection, "order", site.store_id, order.key) is not None
@@ -264,20 +265,23 @@ def _want_customer(state: State, order: Order, buyer: OurId, row: Row, account: 
     # They are created under the e-mail of the order that began it; another one of theirs may have another, or none.
     name = buyers.name_of_creation(state, order, buyer, row[2], account)
     if name is not None:
-        own = name == buyers.without_email(row[2])
-        create = _creation(order, "" if own else name, account)
-        if own:
-            create = msgspec.structs.replace(create, reference=row[2])
-        key = (COUNTERPOINT, CUSTOMERS, name if own else f"email:{name}")
-        if _may_be_known(state, order, create, row):
-            return
-        wanted.want(state.connection, [Want(system=key[0], task=key[1], key=key[2], body=create)], at=state.now)
+        key = (COUNTERPOINT, CUSTOMERS, customers.creation_key(name))
+        if buyers.may_word(state, order, buyer, row[2], name, account):
+            own = name == buyers.without_email(row[2])
+            create = _creation(order, "" if own else name, account)
+            create = msgspec.structs.replace(create, reference=row[2]) if own else create
+            if _may_be_known(state, order, create, row):
+                return
+            wanted.want(state.connection, [Want(system=key[0], task=key[1], key=key[2], body=create)], at=state.now)
         made = wanted.rows(state.connection, [key])[key]
         if made.state == "done":  # Of another time: the one who was made then has another e-mail by now.
             wanted.reopen(state.connection, [key], at=state.now, note="nobody has this e-mail any more")
         if made.state in {"held", "rejected"}:
             state.ask("order-customer", row[2], made.note or "", {})
             return
+    elif buyers.is_nobodys_to_make(state, buyer):
+        state.ask("order-customer", row[2], "the customer whom the order was for is gone: whose is it?", {})
+        return
     state.settle("order-customer", row[2])
 
 
@@ -343,6 +347,7 @@ def _is_named(account: Customer) -> bool:
 def take_accounts(batch: Iterable[Seen], state: State) -> None:
     """Let the orders go on that wait for their account to be read: whose they are, its own e-mail tells."""
     read = [f"account:{seen.system}/{seen.key}" for seen in batch]
+    links.lock(state.connection, read)  # Another worker may be about to let an order wait for one of them.
     for row in wanted.blocked_by_any(state.connection, read):
         store, _, order_id = row.key.partition("/")
         state.orders.add((store, order_id))
@@ -351,6 +356,11 @@ def take_accounts(batch: Iterable[Seen], state: State) -> None:
 def ask_about_account(state: State, key: str, _body: str) -> None:
     """Tell a person of an order whose account could not be read for long; it still goes on once it is read."""
     standing = wanted.rows(state.connection, [(COUNTERPOINT, ORDERS, key)]).get((COUNTERPOINT, ORDERS, key))
-    if standing is not None and (standing.blocked_by or "").startswith("account:"):
+    if standing is None or standing.state != "blocked" or not standing.blocked_by.startswith("account:"):
+        return
+    store, account = standing.blocked_by.removeprefix("account:").split("/", 1)
+    if records.read(state.connection, store, "customers", [account], Customer):
+        state.orders.add((store, key.partition("/")[2]))  # It was read after all.
+    else:
         message = "the account that placed the order could not be read: whose is the order?"
         state.ask("order-customer", key, message, {"candidates": []})

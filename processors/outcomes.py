@@ -10,7 +10,7 @@ from counterflow import log
 from counterflow.state import links, records, reviews, steering, wanted
 from counterflow.state.reviews import AGAIN, DROP
 from counterflow.state.wanted import TRIES_MAX, Taken
-from processors import accounts, creations, customers, documents, groups, loyalty, matches, merges, profiles
+from processors import accounts, creations, customers, documents, groups, loyalty, matches, merges, profiles, showings
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import next_run
 from processors.shop import State
@@ -110,6 +110,8 @@ def _made(state: State, email: str, cust_no: str, *, is_found: bool) -> None:
     if ours is not None and links.remote(state.connection, "customer", state.shop.pos, ours) is None:
         if is_found:
             customers.part_from_others(state, ours, cust_no)
+        elif email.startswith("order:"):  # No e-mail tells the record by: it may have been read already.
+            showings.disown_first(state, cust_no, customers.given(state, email))
         customers.know(state, ours, cust_no, "created")
 
 
@@ -202,8 +204,8 @@ def _decide(state: State, review: str, decision: str, by: str) -> None:
         store, order_id = _order(key)
         buyer = links.find(state.connection, "buyer", store, order_id)
         waits = buyer is not None and links.remote(state.connection, "customer", COUNTERPOINT, buyer) is None
-        if kind == "order-customer" and buyer is not None and waits:
-            customers.know(state, buyer, decision, "person")
+        if kind == "order-customer" and buyer is not None and waits and decision != matches.NEW:
+            customers.give_order(state, store, order_id, customers.id_of(state, decision), "person")
         state.orders.add((store, order_id))
 
 
@@ -227,7 +229,7 @@ def _decide_customer(state: State, kind: str, key: str, decision: str) -> None:
 
 def _is_somebody(state: State, number: str) -> bool:
     found = records.read(state.connection, COUNTERPOINT, "AR_CUST", [number], Customer).get(number)
-    return found is not None and not found.is_nobody
+    return found is not None and not state.shop.is_nobody(found)
 
 
 def _names_a_customer(kind: str, decision: str) -> bool:

@@ -150,7 +150,7 @@ def decide(state: State) -> None:
 
 def _decide(state: State, who: OurId, known: "_Known") -> None:
     kept, fields, before = known.kept, known.fields, known.agreed
-    if state.shop.pos not in kept or len(kept) == 1 or kept[state.shop.pos].body.is_nobody:
+    if state.shop.pos not in kept or len(kept) == 1 or state.shop.is_nobody(kept[state.shop.pos].body):
         return
     sides = {system: showings.side_of(one) for system, one in kept.items()}
     settled = {name: _settle(state, name, before.get(name), sides, fields) for name in FIELDS}

@@ -82,6 +82,10 @@ class Shop:
             return msgspec.structs.replace(body, is_nobody=True)
         return body
 
+    def is_nobody(self, customer: Customer) -> bool:
+        """Return whether a customer of the point of sale is nobody in particular, also where they were read before."""
+        return customer.is_nobody or customer.key in self.nobody.numbers
+
     def email_of(self, body: Record | None) -> str | None:
         """Return the e-mail by which a record's owner may be known; None for nobody's."""
         is_somebody = isinstance(body, Customer) and not body.is_nobody and not self.nobody.has_email(body.email)

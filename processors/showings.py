@@ -5,28 +5,40 @@ from datetime import datetime
 
 import msgspec
 
+from counterflow.state import profiles
 from counterflow.state.profiles import Kept
 from processors import groups
 from processors.rules import sightings
 from processors.rules.sightings import Side
 from processors.shop import State
-from schemas.profiles import FIELDS, Value, of_customer
+from schemas.profiles import FIELDS, Value, of_customer, same
 from schemas.records import Customer
 
 
 def entered(state: State, before: Kept | None, system: str, customer: Customer, *, position: int, at: datetime) -> Kept:
     """Give a customer as he is kept after a reading."""
+    was = side_of(before)
     if before is not None and before.gone_at is not None:
         before = None  # He is back, or another under his number: what he was says nothing.
     side = side_of(before)
     shown = shown_by(state, system, customer)
     now = sightings.see(side, shown, changed_at(before, customer, at), home=state.shop.home)
-    now = sightings.disown(now, nobodys(state, before, system, customer))
+    now = sightings.disown(now, nobodys(state, before, system, customer) | _still_nobodys(was, now, state.shop.home))
     if now != side:
         state.fresh.add((system, customer.key))
     kept = before or Kept(system=system, key=customer.key, body=customer)
     texts = {"seen": text_of(now.seen), "pending": text_of(now.pending)}
     return _traced(replace(kept, **texts, position=position, reading=position), customer, at)  # type: ignore[arg-type]
+
+
+def _still_nobodys(was: Side, now: Side, home: str) -> set[str]:
+    """Return the fields that show what was nobody's word before, also where a record was gone and is back."""
+    nobodys = {name: at.value for name, at in was.seen.items() if at.is_nobodys and at.of is None}
+    return {
+        name
+        for name, value in nobodys.items()
+        if name in now.seen and same(name, value, now.seen[name].value, home=home)
+    }
 
 
 def changed_at(before: Kept | None, customer: Customer, at: datetime) -> datetime:
@@ -78,6 +90,25 @@ def shown_by(state: State, system: str, customer: Customer) -> dict[str, Value]:
         if title is not None:
             shown["group"] = title
     return shown
+
+
+def disown_first(state: State, key: str, given: frozenset[str]) -> None:
+    """Note of a customer whom we had made, and who was read before we heard so, what of them is nobody's word."""
+    kept = profiles.read(state.connection, [(state.shop.pos, key)]).get((state.shop.pos, key))
+    if kept is not None:
+        side = sightings.disown(side_of(kept), set(FIELDS) - given)
+        profiles.keep(state.connection, [replace(kept, seen=text_of(side.seen))])
+
+
+def estrange(state: State, system: str, key: str) -> None:
+    """Have what a record shows of wishes about mail count as shown first again: it comes to another person."""
+    kept = profiles.read(state.connection, [(system, key)]).get((system, key))
+    side = side_of(kept)
+    if kept is None or "marketing" not in side.seen:
+        return
+    strange = {"marketing": msgspec.structs.replace(side.seen["marketing"], is_strange=True)}
+    seen = msgspec.structs.replace(side, seen=side.seen | strange).seen
+    profiles.keep(state.connection, [replace(kept, seen=text_of(seen))])
 
 
 def side_of(kept: Kept | None) -> Side:

@@ -54,6 +54,13 @@ def remotes_of(connection: Connection, entity: str, ours: Iterable[OurId]) -> di
     return {one: sorted(known, key=lambda each: (each[0], len(each[1]), each[1])) for one, known in found.items()}
 
 
+def created(connection: Connection, system: str, keys: Iterable[str]) -> dict[str, OurId]:
+    """Give which of a system's customers we had created, as our answers said: our ids by their keys."""
+    match = (link.c.entity == "customer") & (link.c.system == system) & (link.c.how == "created")
+    query = select(link.c.remote_id, link.c.our_id).where(match, among(link.c.remote_id, keys))
+    return {row.remote_id: OurId(row.our_id) for row in connection.execute(query)}
+
+
 def siblings(connection: Connection, entity: str, system: str, remote_id: str) -> list[tuple[str, str]]:
     """Give everything that the thing is known by which a system knows under an id: (system, remote id)."""
     ours = find(connection, entity, system, remote_id)

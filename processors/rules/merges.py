@@ -8,15 +8,17 @@ again. What shows it, the strongest first:
 3. Another lost the flag when he did, and has his e-mail, his phone or his name; a company is its name, and to have
    none is not to have the same.
 
-Exactly one customer shown by the strongest trace there is: they are the survivor. Several, or only a lost flag: a
-person says. So where somebody is alike in all that tells a person: the customer may have been given another number. No
-trace at all: they were deleted.
+A trace that leads to clearly another name counts only where both lost the flag around then, as a merge wants it: a
+document may have been corrected, and points bought. Exactly one customer shown by the strongest trace there is: they
+are the survivor. Several, or only a lost flag: a person says. So where somebody is alike in all that tells a person:
+the customer may have been given another number. No trace at all: they were deleted.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from processors.rules.blocking import company_of
+from processors.rules.names import Name, are_clearly_others
 from schemas.places import HOME
 from schemas.profiles import e164
 from schemas.records import Customer
@@ -43,8 +45,15 @@ class Verdict:
     why: str = ""
 
 
-def survivor(gone: Customer, suspects: Sequence[Suspect], *, home: str = HOME) -> Verdict:
-    """Say into whom a customer was merged; `home` is the shop's own country, of phones without a prefix."""
+def survivor(gone: Customer, suspects: Sequence[Suspect], *, home: str = HOME, lost_flag: bool = False) -> Verdict:
+    """Say into whom a customer was merged.
+
+    Args:
+        gone: Who is gone, as they were last.
+        suspects: The others.
+        home: The shop's own country, of phones without a prefix.
+        lost_flag: Whether the e-commerce flag was taken from them just before.
+    """
     others = [one for one in suspects if one.customer.key != gone.key]
     traces = (
         ("his documents are that customer's now", [one for one in others if one.has_his_documents]),
@@ -55,7 +64,7 @@ def survivor(gone: Customer, suspects: Sequence[Suspect], *, home: str = HOME) -
         ),
     )
     for why, found in traces:
-        if len(found) == 1:
+        if len(found) == 1 and not _is_another(gone, found[0], lost_flag=lost_flag):
             return Verdict(survivor=found[0].customer.key, why=why)
         if found:
             return Verdict(survivor=None, candidates=_numbers(found), why=why)
@@ -63,6 +72,11 @@ def survivor(gone: Customer, suspects: Sequence[Suspect], *, home: str = HOME) -
     if alike:
         return Verdict(survivor=None, candidates=_numbers(alike), why="may have been given another number")
     return Verdict(survivor=None, candidates=_numbers([one for one in others if one.lost_flag]))
+
+
+def _is_another(gone: Customer, one: Suspect, *, lost_flag: bool) -> bool:
+    """Return whether a trace may lead to somebody else: clearly other names, and the flag was not taken from both."""
+    return are_clearly_others(Name.of(gone), Name.of(one.customer)) and not (lost_flag and one.lost_flag)
 
 
 def _has_his_points(gone: Customer, one: Suspect) -> bool:

@@ -39,7 +39,9 @@ def see(side: Side, shown: Mapping[str, Value], at: datetime, *, home: str = HOM
 def _one(side: Side, name: str, value: Value, at: datetime, home: str) -> At:
     before = side.seen.get(name)
     if before is None:
-        return At(value, NEVER if is_empty(value) else at, is_strange=name in {"group", "marketing"})
+        # A wish about mail that a known record begins to show is somebody's edit; what a new one shows is not.
+        is_strange = name == "group" or (name == "marketing" and not side.seen)
+        return At(value, NEVER if is_empty(value) else at, is_strange=is_strange)
     if same(name, before.value, value, home=home):  # The shop's own spelling, as it is now.
         return msgspec.structs.replace(before, value=value)
     pending = side.pending.get(name, [])

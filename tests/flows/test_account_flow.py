@@ -203,9 +203,9 @@ def test_what_somebody_showed_last_counts_though_he_is_gone_in_the_same_batch(pi
     two_customers(pipeline, 25)
     other = {"EMAIL_ADRS_1": "other@example.com", "FST_NAM": "Una", "LST_NAM": "Unlike"}
     pipeline.take(
-        pipeline.here("AR_CUST", person("C-2", "ana@example.org", at=LATER, LOY_PTS_BAL=18)),
+        pipeline.here("AR_CUST", person("C-2", "ana@example.org", at=LATER, LOY_PTS_BAL=18, IS_ECOMM_CUST="N")),
         pipeline.gone_here("AR_CUST", CUST_NO="C-2"),
-        pipeline.here("AR_CUST", person(at=LATER, LOY_PTS_BAL=43) | other),
+        pipeline.here("AR_CUST", person(at=LATER, LOY_PTS_BAL=43, IS_ECOMM_CUST="N") | other),
     )
     went = pipeline.wait(31)
     assert (pipeline.asked(), changes(went)[("south", "9")]["pos_id"]) == ({}, "C-1")

@@ -280,7 +280,7 @@ def test_a_renumbered_customer_is_asked_about_and_new_orders_wait(pipeline: Pipe
     pipeline.wait(31)
     assert list(pipeline.asked()) == ["merge:C-1"]
     ((facts,),) = pipeline.rows("SELECT body FROM review WHERE kind = 'merge'")
-    assert facts == '{"candidates":["C-500"]}'
+    assert facts == '{"gone":"C-1","candidates":["C-500"]}'
     pipeline.decide("merge:C-1", "C-500")
     assert (document(pipeline), pipeline.state_of("north/1"), pipeline.asked()) == ("C-500", "sent", {})
 

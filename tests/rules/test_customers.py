@@ -86,8 +86,9 @@ def suspect(key: str, **facts: object) -> Suspect:
     ("suspects", "who"),
     [
         ([], None),
-        ([suspect("C-1", has_his_documents=True), suspect("C-2", points=50, points_before=25)], "C-1"),
-        ([suspect("C-1", points=50, points_before=25), suspect("C-2", lost_flag=True)], "C-1"),
+        ([suspect("C-1", has_his_documents=True, first_name="A"), suspect("C-2", points=50, points_before=25)], "C-1"),
+        ([suspect("C-1", points=50, points_before=25, first_name="Ana"), suspect("C-2", lost_flag=True)], "C-1"),
+        ([suspect("C-1", points=50, points_before=25, lost_flag=True)], "C-1"),
         ([suspect("C-1", points=50, points_before=25), suspect("C-2", points=75, points_before=50)], None),
         ([suspect("C-1", points=60, points_before=25)], None),
         ([suspect("C-1", lost_flag=True, phone="+1 212 555 0100"), suspect("C-2", lost_flag=True)], "C-1"),
@@ -96,13 +97,24 @@ def suspect(key: str, **facts: object) -> Suspect:
     ],
 )
 def test_who_survived_a_merge(suspects: list[Suspect], who: str | None) -> None:  # req-C6
-    verdict = survivor(GONE, suspects)
+    verdict = survivor(GONE, suspects, lost_flag=True)
     assert verdict.survivor == who
     assert (
         verdict.survivor is not None
         or bool(verdict.candidates) is bool([one for one in suspects if one.lost_flag])
         or (len(verdict.candidates) == 2)
     )
+
+
+@pytest.mark.parametrize("facts", [{"has_his_documents": True}, {"points": 50, "points_before": 25}])
+@pytest.mark.parametrize(("lost_flag", "other_lost"), [(False, False), (True, False), (False, True)])
+def test_a_trace_to_clearly_another_name_is_a_question_unless_both_lost_the_flag(
+    facts: dict[str, object], lost_flag: bool, other_lost: bool
+) -> None:
+    """A document may have been corrected, and points bought."""
+    one = suspect("C-1", first_name="Ben", lost_flag=other_lost, **facts)
+    verdict = survivor(GONE, [one], lost_flag=lost_flag)
+    assert (verdict.survivor, verdict.candidates) == (None, ("C-1",))
 
 
 ACME = changed(key="C-9", email=None, first_name="", last_name="", company="Acme Plumbing LLC")
