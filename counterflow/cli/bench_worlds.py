@@ -4,8 +4,8 @@ The world knows who is who. What it checks after each step: nothing but a docume
 reaches somebody else; and nobody in particular is linked to nobody. Beside it, how many of the accounts whose owner has
 one customer with the account's e-mail are linked to it, and at how many first links a person was asked.
 
-What the rules cannot tell apart is not in it: two people of one name on one address, and an initial that stands for
-two of a family.
+What the rules cannot tell apart is not in it: two people of one name on one address, an initial that stands for two of
+a family, and two of a family whose names are both written the wrong way round (which looks like a marriage).
 """
 
 import random
@@ -116,9 +116,12 @@ class World:
             name = replace(name, first=name.first[0])
         elif roll < SLIPS["initial"] + SLIPS["married"]:
             return replace(name, last=self.dice.choice(LAST))
-        elif roll < SLIPS["initial"] + SLIPS["married"] + SLIPS["swapped"]:
+        elif roll < SLIPS["initial"] + SLIPS["married"] + SLIPS["swapped"] and not self._has_family(one):
             name = replace(name, first=name.last, last=name.first)
         return replace(name, phone="", place="") if self.dice.random() < 0.5 else name
+
+    def _has_family(self, one: Somebody) -> bool:
+        return sum(other.name.place == one.name.place for other in self.people) > 1
 
     # What people do.
 
