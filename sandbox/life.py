@@ -5,7 +5,7 @@ Whom this touches is edited once and never again, so that it is certain which ed
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,13 +111,15 @@ class Life:
             self._edit(number, self._store(number), "group", other)
 
     def merge(self) -> None:
-        """Let staff merge two customers, as Counterpoint wants it."""
-        # With points to add up: a merge of which no trace is left is for a person to see.
-        gone = next((one for one in reversed(self.free) if self._points(one)), None)
-        if gone is None:
+        """Let staff merge two records of one name, as Counterpoint wants it."""
+        # With points to add up: a merge of which no trace is left is for a person to see, and so is one of other names.
+        free = self.free[::-1]
+        pairs = ((one, self.namesake(one, free)) for one in free if self._points(one))
+        gone, stays = next(((one, other) for one, other in pairs if other), ("", ""))
+        if not gone:
             return
         self.free.remove(gone)
-        stays = self.free.pop()
+        self.free.remove(stays)
         self.remote.post("counterpoint", "merges", gone=gone, stays=stays).raise_for_status()
         self.merged[gone] = stays
         self.quiet |= {gone, stays}
@@ -135,6 +137,12 @@ class Life:
         store = self.dice.choice(self.remote.stores)
         email = f"signed.up{len(self.edits)}.{self.dice.randrange(10**6)}@example.net"
         self.remote.post(store, "customers", email=email, first_name="Sara", last_name="Signup").raise_for_status()
+
+    def namesake(self, number: str, among: Sequence[str]) -> str:
+        """Return the first other customer of the same name; "" where there is none."""
+        names = {row["CUST_NO"]: (row["FST_NAM"], row["LST_NAM"], row["CUST_NAM_TYP"]) for row in self.shop.customers}
+        own = names[number]
+        return next((one for one in among if one != number and names[one] == own and own[2] != "B"), "")
 
     def _points(self, number: str) -> int:
         return next(int(row["LOY_PTS_BAL"]) for row in self.shop.customers if row["CUST_NO"] == number)

@@ -35,15 +35,17 @@ class Points:
     merged: list[str] = field(default_factory=list)  # Who survived of the pairs.
 
     def open(self) -> None:
-        """Choose who collects points, and make the two pairs of 25 and 25: one gone with a web account, one without."""
+        """Choose who collects points, and make two pairs of namesakes of 25 and 25: one gone with an account, one without."""
         rows = {row["CUST_NO"]: row for row in self.life.shop.customers}
         members = [one for one in sorted(self.life.accounts) if rows[one]["LOY_PGM_COD"]]
         self.who = self.dice.sample(members, min(WHO_MANY, len(members)))
         free = [one for one in self.life.free if one not in self.who]
-        stranger = next(
-            one for one in sorted(rows) if rows[one]["IS_ECOMM_CUST"] == "N" and one not in self.life.accounts
-        )
-        self.pairs = [(free[0], free[1]), (stranger, free[2])]
+        pairs = ((one, self.life.namesake(one, free)) for one in free)
+        first = next((one, other) for one, other in pairs if other)
+        left = [one for one in free if one not in first]
+        strangers = [one for one in sorted(rows) if rows[one]["IS_ECOMM_CUST"] == "N" and one not in self.life.accounts]
+        others = ((one, self.life.namesake(one, left)) for one in strangers)
+        self.pairs = [first, next((one, other) for one, other in others if other)]
         for one in {name for pair in self.pairs for name in pair}:
             self._set_to(one, 25, rows[one]["LOY_PTS_BAL"])
             if one in self.life.free:

@@ -69,7 +69,7 @@ def once(*, seed: int, minutes: float, json_file: Path | None) -> int:
         _settle(made, pipeline, remote, quiet_s=1.0)
         for people in (day, points, cards):
             people.finish()
-        _do_what_is_asked(made, pipeline, remote, life.merged)
+        _do_what_is_asked(made, pipeline, remote)
         _say("waiting until nothing is left to do")
         _settle(made, pipeline, remote, quiet_s=2 * SWEEP_S + QUIET_S)
         states = {name: remote.state(name) for name in ("counterpoint", *remote.stores)}
@@ -162,13 +162,10 @@ def _enter_returns(pipeline: Pipeline, remote: Remote) -> None:
         remote.post("counterpoint", f"documents/{facts['marker']}/return", **body).raise_for_status()
 
 
-def _do_what_is_asked(made: Installation, pipeline: Pipeline, remote: Remote, merged: Mapping[str, str]) -> None:
+def _do_what_is_asked(made: Installation, pipeline: Pipeline, remote: Remote) -> None:
     """Let staff enter the return of each refund, sell each card that the web has sold, accept what was written over."""
     _settle(made, pipeline, remote)  # What the last of the day asks is asked after a poll.
     _enter_returns(pipeline, remote)
-    for facts in pipeline.asked("merge"):  # Of clearly other names, and nobody saw the flags taken away.
-        if facts["gone"] in merged:
-            pipeline.decide(f"merge:{facts['gone']}", merged[facts["gone"]])
     for facts in pipeline.asked("gift-card-bought"):
         card = {"number": facts["number"], "amount": facts["cents"] / 100, "code": "GC"}
         remote.post("counterpoint", "gift-cards", **card).raise_for_status()
