@@ -35,7 +35,7 @@ class Points:
     merged: list[str] = field(default_factory=list)  # Who survived of the pairs.
 
     def open(self) -> None:
-        """Choose who collects points, and make two pairs of namesakes of 25 and 25: one gone with an account, one without."""
+        """Choose who collects points, and make two pairs of namesakes with 25 and 25: one gone has an account."""
         rows = {row["CUST_NO"]: row for row in self.life.shop.customers}
         members = [one for one in sorted(self.life.accounts) if rows[one]["LOY_PGM_COD"]]
         self.who = self.dice.sample(members, min(WHO_MANY, len(members)))
