@@ -5,6 +5,7 @@ Every order says in the journal who placed it and whether a document or a hold i
 """
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ TAXES: list[dict[str, float]] = [{}, {"US-TAX-1": 8.25}, {"US-STATE-1": 6.25, "U
 FEES = [[{"name": "Gift wrap", "cents": 350}], [{"name": "Loyalty", "cents": -137}]]
 FEES.append([*FEES[0], *FEES[1]])
 COMPANIES_EVERY = 15  # One in so many who were not known before orders for a company.
+KNOWN_S = 20.0  # An e-mail that is changed before anybody can have read the account tells nobody whose it is.
 STAFF_S = 15.0  # A document that is voided before anybody can have read it says nothing to a replay.
 POINTS_SHARE = 0.3  # How often points move, for each thing that happens in the shop.
 CARDS_SHARE = 0.1  # How often something happens to a gift card.
@@ -40,7 +42,8 @@ class Person:
     expect: str = "document"  # "hold" where his e-mail belongs to several customers, or he gives none.
     accounts: dict[str, int] = field(default_factory=dict)  # Store -> customer id, once he has ordered there.
     only: str = ""  # The one store he orders in from now on, signed in; "" for any.
-    paid: set[str] = field(default_factory=set)  # Where his account has paid for an order: there he is known by it.
+    # Store -> when his account first paid for an order: there he is known by it.
+    paid: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -238,12 +241,19 @@ class Day:
 
     def change_email(self) -> None:
         """Let somebody change the e-mail of an account he has ordered with, and order again with it."""
-        known = [one for one in self.people if one.paid and one.expect == "document"]
+        before = time.monotonic() - KNOWN_S
+        known = [
+            (one, store)
+            for one in self.people
+            if one.expect == "document"
+            for store, since in sorted(one.paid.items())
+            if since < before
+        ]
         if not known:
             return
-        person = self.dice.choice(known)
-        store = self.dice.choice(sorted(person.paid))
-        new = f"new{self.made}.{person.first_email.replace('@', '.at.')[:20]}@example.org"
+        person, store = self.dice.choice(known)
+        # Cut at a dot it would be no address: none ends with one before the "@".
+        new = f"new{self.made}.{person.first_email.replace('@', '.at.')[:20].rstrip('.')}@example.org"
         self.remote.put(store, f"customers/{person.accounts[store]}", email=new)
         self._place(store, person, account=person.accounts[store], email=new)
         # The new address reaches Counterpoint and the other store in a while: until then nobody there can know a guest,
@@ -284,7 +294,8 @@ class Day:
             self.placed.append((store, int(made["id"])))
             self.sold[(store, int(made["id"]))] = body["lines"]
             self.carded |= {(store, int(made["id"]))} if body.get("gift_cards") else set()
-            person.paid |= {store} if made["customer_id"] else set()
+            if made["customer_id"]:
+                person.paid.setdefault(store, time.monotonic())
         return int(made["id"])
 
     def basket(self, person: Person, *, guest: bool) -> dict[str, Any]:
