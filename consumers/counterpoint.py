@@ -36,7 +36,7 @@ from schemas.commands import (
     ReadRelease,
 )
 from schemas.names import COUNTERPOINT
-from schemas.outcomes import Outcome
+from schemas.outcomes import Outcome, answer
 from schemas.profiles import moved, of_profile, unlike, untaken
 from schemas.records import Customer, Release
 
@@ -117,14 +117,11 @@ class CounterpointTarget:
             done = Done(result="rejected", message=str(error))
         except Transient as error:
             done, reason = Done(result="waiting", message=str(error)), error.reason
-        return Outcome(
-            system=command.system,
-            task=command.task,
-            key=command.key,
-            version=command.version,
-            hash=command.hash,
-            result=done.result,  # type: ignore[arg-type]
-            message=done.message,
+        return answer(
+            command,
+            done.result,
+            done.message,
+            at=self._clock.now(),
             reason=reason,
             remote=done.remote,
             record=done.record,
@@ -132,7 +129,6 @@ class CounterpointTarget:
             request=_raw(done.exchange.get("request")),
             response=_raw(done.exchange.get("response")),
             took_s=round(self._clock.monotonic() - begun, 3),
-            applied_at=self._clock.now(),
         )
 
     def _do(self, command: Command) -> Done:

@@ -23,7 +23,7 @@ from counterflow.retry import ROW
 from counterflow.systems.ports import Target
 from schemas.changes import NOTHING
 from schemas.commands import Command
-from schemas.outcomes import Heartbeat, Outcome
+from schemas.outcomes import Heartbeat, Outcome, answer
 from schemas.topics import HEARTBEATS, OUTCOMES, WORK, WORK_NOW
 
 AT_ONCE = 100  # Commands of one round: what one batch call of a store takes.
@@ -159,16 +159,7 @@ class Runner:
         return None
 
     def _skip(self, command: Command) -> Outcome:
-        return Outcome(
-            system=command.system,
-            task=command.task,
-            key=command.key,
-            version=command.version,
-            hash=command.hash,
-            result="skipped",
-            message="a newer command was seen",
-            applied_at=self._clock.now(),
-        )
+        return answer(command, "skipped", "a newer command was seen", at=self._clock.now())
 
     def _message(self, outcome: Outcome) -> Message:
         key = f"{outcome.system}/{outcome.task}/{outcome.key}".encode()

@@ -25,7 +25,7 @@ from schemas.commands import (
     SetStock,
     UpdateOrder,
 )
-from schemas.outcomes import Outcome
+from schemas.outcomes import Outcome, answer
 from schemas.places import HOME
 
 ONE_BY_ONE = (
@@ -175,18 +175,13 @@ class StoreTarget:
 
     def _outcome(self, command: Command, result: tuple[str, str], exchange: dict[str, Any], begun: float) -> Outcome:
         bodies = {name: msgspec.Raw(msgspec.json.encode(_short(body))) for name, body in exchange.items()}
-        return Outcome(
-            system=command.system,
-            task=command.task,
-            key=command.key,
-            version=command.version,
-            hash=command.hash,
-            result=result[0],  # type: ignore[arg-type]
-            message=result[1],
+        return answer(
+            command,
+            *result,
+            at=self._clock.now(),
             request=bodies.get("request", NOTHING),
             response=bodies.get("response", NOTHING),
             took_s=round(self._clock.monotonic() - begun, 3),
-            applied_at=self._clock.now(),
         )
 
 

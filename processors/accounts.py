@@ -11,7 +11,7 @@ from counterflow.state.records import Seen
 from counterflow.state.wanted import Want
 from processors import customers, loyalty, matches, showings
 from processors.rules.identity import Claim, Facts, Found, Unclear, match_account, may_link
-from processors.rules.names import Name, are_clearly_others
+from processors.rules.names import Name
 from processors.shop import State
 from schemas.commands import CreateCustomer
 from schemas.names import OurId
@@ -100,7 +100,7 @@ def take_earlier(readings: Iterable[Seen], state: State) -> None:
             continue
         key = f"{seen.system}/{seen.key}"
         known = customers.with_email(state, seen.email or "")
-        is_clear = len(known) == 1 and not customers.are_others(state, seen.system, seen.body, known[0])
+        is_clear = len(known) == 1 and not customers.are_others(state, seen.system, seen.body, Name.of(known[0]))
         if is_clear and reviews.decision(state.connection, ACCOUNT, key) != APART:
             state.people.add(_link(state, seen.system, seen.key, known[0].key, "e-mail"))
 
@@ -171,7 +171,9 @@ def adopt(state: State, store: str, customer: Customer) -> None:
     if customer.email is None or state.shop.email_of(customer) is None or customers.with_email(state, customer.email):
         return
     ours = links.find(state.connection, "customer", links.UNDER_WAY, customer.email)
-    if ours is not None and _is_another(state, store, customer, customers.being_created_as(state, customer.email)):
+    if ours is not None and customers.are_others(
+        state, store, customer, customers.being_created_as(state, customer.email)
+    ):
         return  # Once that customer is there, it is asked whose the account is.
     if ours is None:
         ours = customers.new_id(f"account/{store}/{customer.key}")
@@ -190,10 +192,6 @@ def adopt(state: State, store: str, customer: Customer) -> None:
         return
     want = Want(system=state.shop.pos, task=CUSTOMERS, key=f"email:{customer.email}", body=body)
     wanted.want(state.connection, [want], at=state.now)
-
-
-def _is_another(state: State, store: str, account: Customer, created_as: Name) -> bool:
-    return state.shop.asks_about_names(store) and are_clearly_others(Name.of(account), created_as)
 
 
 def gone(state: State, store: str, key: str) -> None:

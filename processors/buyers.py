@@ -153,8 +153,9 @@ def _ask_whose(state: State, site: Site, known: Looked, match: Found) -> None:
     """Ask whose an account is that did not follow its document, where it has the customer's e-mail."""
     found = records.read(state.connection, COUNTERPOINT, "AR_CUST", [match.cust_no], Customer).get(match.cust_no)
     account = known.account
-    has_email = account is not None and found is not None and account.email == found.email
-    if account is not None and found is not None and has_email and not known.facts.is_apart:
+    if account is None or found is None or known.facts.is_apart:
+        return
+    if account.email == found.email:
         customers.ask_about_names(state, site.store_id, account, found)
 
 

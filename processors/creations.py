@@ -14,6 +14,7 @@ from sqlalchemy import Row
 from counterflow.state import links, profiles, records, wanted
 from counterflow.state.wanted import Want
 from processors import accounts, customers, matches
+from processors.rules.names import Name
 from processors.rules.qualification import last_seen, reasons_against
 from processors.shop import Customers, State
 from schemas.commands import CreateAccount
@@ -162,7 +163,7 @@ def _is_asked_about(state: State, outcome: Outcome, cust_no: str) -> bool:
     """Ask about an account that was there already and is clearly another's, where it is not theirs yet."""
     account, pos = outcome.record, state.shop.pos
     found = records.read(state.connection, pos, state.shop.entity(pos), [cust_no], Customer).get(cust_no)
-    if account is None or found is None or not customers.are_others(state, outcome.system, account, found):
+    if account is None or found is None or not customers.are_others(state, outcome.system, account, Name.of(found)):
         return False
     if links.find(state.connection, "customer", outcome.system, account.key) is None:
         customers.ask_about_names(state, outcome.system, account, found)
@@ -171,9 +172,11 @@ def _is_asked_about(state: State, outcome: Outcome, cust_no: str) -> bool:
 
 def welcome_rows(state: State, released: list[tuple[str, str, bytes | str]]) -> list[dict[str, object]]:
     """Give whom a store will mail for the commands that go out to it now: (store, key, body)."""
+    numbers = [(state.shop.pos, key.removeprefix("pos:")) for _, key, _ in released]
+    ours = links.find_all(state.connection, "customer", numbers)
     found: list[dict[str, object]] = []
-    for store, key, text in released:
+    for (store, _, text), number in zip(released, numbers, strict=True):
         body = msgspec.json.decode(text, type=CreateAccount)
-        ours = links.find(state.connection, "customer", state.shop.pos, key.removeprefix("pos:"))
-        found.append({"store": store, "email": body.email, "our_id": ours or "", "how": "created", "at": state.now})
+        row = {"store": store, "email": body.email, "our_id": ours.get(number, ""), "how": "created", "at": state.now}
+        found.append(row)
     return found

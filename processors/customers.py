@@ -15,7 +15,7 @@ from processors.rules.identity import Known
 from processors.rules.names import Name, are_clearly_others
 from processors.shop import State
 from schemas.commands import CreateCustomer
-from schemas.names import CustNo, OurId
+from schemas.names import CustNo, OurId, order_of
 from schemas.profiles import is_empty, postal
 from schemas.records import Customer
 
@@ -46,9 +46,9 @@ def take(batch: Iterable[Seen], state: State) -> None:
     settle(state, emails)
     _note_created(state, [seen.key for seen in batch if seen.body is not None])
     back = [f"gone:{seen.key}" for seen in batch if seen.body is not None]
-    state.orders |= {_order(row.key) for row in wanted.blocked_by_any(state.connection, back)}
+    state.orders |= {order_of(row.key) for row in wanted.blocked_by_any(state.connection, back)}
     waiting = reviews.waiting_for(state.connection, [f"email:{email}" for email in emails])
-    state.orders |= {_order(key) for _, key in waiting}
+    state.orders |= {order_of(key) for _, key in waiting}
 
 
 def settle(state: State, emails: Iterable[str]) -> None:
@@ -97,7 +97,7 @@ def part_from_others(state: State, ours: OurId, cust_no: str) -> None:
         if store in {state.shop.pos, links.UNDER_WAY}:
             continue
         account = records.read(state.connection, store, "customers", [key], Customer).get(key)
-        if account is not None and are_others(state, store, account, found):
+        if account is not None and are_others(state, store, account, Name.of(found)):
             links.drop(state.connection, "customer", store, key)
             ask_about_names(state, store, account, found)
 
@@ -110,9 +110,9 @@ def known_of(found: Iterable[Customer]) -> list[Known]:
     ]
 
 
-def are_others(state: State, store: str, account: Customer, found: Customer) -> bool:
+def are_others(state: State, store: str, account: Customer, found: Name) -> bool:
     """Return whether an account and the customer with its e-mail are to be asked about before a first link."""
-    return state.shop.asks_about_names(store) and are_clearly_others(Name.of(account), Name.of(found))
+    return state.shop.asks_about_names(store) and are_clearly_others(Name.of(account), found)
 
 
 def ask_about_names(state: State, store: str, account: Customer, found: Customer) -> None:
@@ -156,11 +156,6 @@ def given(state: State, email: str) -> frozenset[str]:
     return frozenset(name for name, is_given in has.items() if is_given)
 
 
-def _order(key: str) -> tuple[str, str]:
-    store, _, order_id = key.partition("/")
-    return store, order_id
-
-
 def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:
     """Know one of our customers under the point of sale's number, and let his orders go on; gives the id that stays."""
     pos = state.shop.pos
@@ -169,7 +164,7 @@ def know(state: State, ours: OurId, cust_no: str, how: str) -> OurId:
         links.unite(state.connection, ours, there)
     else:
         links.make(state.connection, "customer", pos, cust_no, ours, how)
-    state.orders |= {_order(row.key) for row in wanted.blocked_by(state.connection, f"customer:{ours}")}
+    state.orders |= {order_of(row.key) for row in wanted.blocked_by(state.connection, f"customer:{ours}")}
     return there or ours
 
 

@@ -22,7 +22,7 @@ from processors.rules.schedule import CONTINUOUS, next_run
 from processors.shop import State
 from schemas.commands import Body, Command
 from schemas.names import COUNTERPOINT
-from schemas.outcomes import Outcome
+from schemas.outcomes import Outcome, answer
 from schemas.topics import WORK, WORK_NOW
 
 IN_FLIGHT_MAX = 500  # Commands on their way to one target; more would only grow old on the topic.
@@ -153,16 +153,8 @@ def not_sent(message: Message, at: datetime) -> Outcome | None:
         command = msgspec.json.decode(message.value or b"", type=Command)
     except msgspec.MsgspecError:
         return None
-    return Outcome(
-        system=command.system,
-        task=command.task,
-        key=command.key,
-        version=command.version,
-        hash=command.hash,
-        result="held",
-        message=f"its command has {size_of(message)} bytes, too many to be sent: shorten there what it is made of",
-        applied_at=at,
-    )
+    words = f"its command has {size_of(message)} bytes, too many to be sent: shorten there what it is made of"
+    return answer(command, "held", words, at=at)
 
 
 def due(state: State) -> list[tuple[str, str]]:

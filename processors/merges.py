@@ -13,7 +13,7 @@ from processors.rules import merges as rules
 from processors.rules.blocking import person_of
 from processors.rules.merges import Suspect
 from processors.shop import State
-from schemas.names import COUNTERPOINT, OurId
+from schemas.names import COUNTERPOINT, OurId, order_of
 from schemas.records import Customer, Document
 
 MERGE = "merge"  # The timer, and the review.
@@ -33,7 +33,7 @@ def gone(state: State, system: str, key: str) -> None:
         state.connection, [(COUNTERPOINT, "orders", f"{one}/{order}") for one, order in _orders(state, key)]
     )
     ready = [row for row in waiting.values() if row.state in {"ready", "held", "rejected"}]
-    state.orders |= {_name(row.key) for row in ready}  # They wait, too, until it is known whose they are.
+    state.orders |= {order_of(row.key) for row in ready}  # They wait, too, until it is known whose they are.
 
 
 def look(state: State, key: str) -> None:
@@ -44,11 +44,6 @@ def look(state: State, key: str) -> None:
 def _orders(state: State, key: str) -> list[tuple[str, str]]:
     ours = links.find(state.connection, "customer", state.shop.pos, key)
     return links.orders_of(state.connection, ours) if ours is not None else []
-
-
-def _name(row_key: str) -> tuple[str, str]:
-    store, _, order_id = row_key.partition("/")
-    return store, order_id
 
 
 def judge(state: State, key: str, which: str = "") -> None:
@@ -148,8 +143,8 @@ def let_go(state: State, key: str) -> None:
     orders = [(COUNTERPOINT, "orders", f"{store}/{order}") for store, order in links.orders_of(state.connection, ours)]
     for row in wanted.rows(state.connection, orders).values():
         if row.state not in {"sent", "done"}:
-            links.drop(state.connection, "buyer", *_name(row.key))
-            state.orders.add(_name(row.key))
+            links.drop(state.connection, "buyer", *order_of(row.key))
+            state.orders.add(order_of(row.key))
 
 
 def follow(state: State, key: str, survivor: str) -> None:

@@ -16,7 +16,7 @@ from processors.rules.blocking import person_of
 from processors.rules.documents import Hold, Site
 from processors.shop import State
 from schemas.commands import CreateCustomer, PlaceDocument
-from schemas.names import COUNTERPOINT, OurId
+from schemas.names import COUNTERPOINT, OurId, order_of
 from schemas.records import Customer, Order
 
 ORDERS, CUSTOMERS = "orders", customers.CUSTOMERS
@@ -349,7 +349,7 @@ def take_accounts(batch: Iterable[Seen], state: State) -> None:
     read = [f"account:{seen.system}/{seen.key}" for seen in batch]
     links.lock(state.connection, read)  # Another worker may be about to let an order wait for one of them.
     for row in wanted.blocked_by_any(state.connection, read):
-        store, _, order_id = row.key.partition("/")
+        store, order_id = order_of(row.key)
         state.orders.add((store, order_id))
 
 

@@ -14,7 +14,7 @@ from processors import accounts, creations, customers, documents, groups, loyalt
 from processors.orders import CUSTOMERS, ORDERS
 from processors.rules.schedule import next_run
 from processors.shop import State
-from schemas.names import COUNTERPOINT, GIFT_CARDS, POINTS, OurId
+from schemas.names import COUNTERPOINT, GIFT_CARDS, POINTS, OurId, order_of
 from schemas.outcomes import Cursor, Heartbeat, Outcome
 from schemas.records import Customer
 from schemas.requests import (
@@ -77,9 +77,9 @@ def _follow(outcome: Outcome, state: State) -> None:
 
 
 def _follow_order(outcome: Outcome, state: State) -> None:
-    state.orders.add(_order(outcome.key))  # What the store said meanwhile may count now: a cancellation, a refund.
+    state.orders.add(order_of(outcome.key))  # What the store said meanwhile may count now: a cancellation, a refund.
     if "doc_id" in outcome.remote:
-        store, _, order_id = outcome.key.partition("/")
+        store, order_id = order_of(outcome.key)
         ours = links.find(state.connection, "order", store, order_id) or OurId(outcome.key)
         links.make(state.connection, "order", store, order_id, ours, "created")
         links.make(state.connection, "order", COUNTERPOINT, outcome.remote["doc_id"], ours, "created")
@@ -167,11 +167,6 @@ def _queue_all(state: State, ask: QueueAll) -> None:
         wanted.reopen_all(state.connection, ask.system, ask.task, at=state.now)
 
 
-def _order(key: str) -> tuple[str, str]:
-    store, _, order_id = key.partition("/")
-    return store, order_id
-
-
 def _set_task(state: State, ask: SetTask) -> None:
     try:
         next_run(ask.schedule, state.now)
@@ -190,7 +185,7 @@ def _decide(state: State, review: str, decision: str, by: str) -> None:
         _log.warning("decision refused: Counterpoint has no such customer, or it is nobody in particular", review=kind)
         return
     if kind == "order" and decision != DROP:  # Looked at again; what still does not fit still waits.
-        state.orders.add(_order(key))
+        state.orders.add(order_of(key))
         return
     if reviews.decide(state.connection, kind, key, decision, by) is None:
         _log.warning("no such review", kind=kind)
@@ -201,7 +196,7 @@ def _decide(state: State, review: str, decision: str, by: str) -> None:
     if kind in {"group", groups.TITLE, accounts.ACCOUNT, merges.MERGE}:
         _decide_customer(state, kind, key, decision)
     if kind in {"order", "order-customer"}:
-        store, order_id = _order(key)
+        store, order_id = order_of(key)
         buyer = links.find(state.connection, "buyer", store, order_id)
         waits = buyer is not None and links.remote(state.connection, "customer", COUNTERPOINT, buyer) is None
         if kind == "order-customer" and buyer is not None and waits and decision != matches.NEW:
@@ -246,7 +241,7 @@ def _decide_refused(state: State, key: str, decision: str) -> None:
     elif decision == DROP:
         wanted.set_state(state.connection, (system, task, row_key), "dropped", "dropped by a person")
     if decision in {AGAIN, DROP} and task == ORDERS:  # Again: as it is by now, if it was mended in the store.
-        state.orders.add(_order(row_key))
+        state.orders.add(order_of(row_key))
 
 
 def begun(connection: Connection, system: str, at: datetime) -> None:

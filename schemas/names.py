@@ -12,3 +12,9 @@ COUNTERPOINT = SystemId("counterpoint")
 POINTS = "points"  # The entity, and the task.
 GIFT_CARDS = "gift_cards"  # The task.
 RETURN = "Counterpoint return "  # Before a ticket's number: the reason of a refund that records a return at the till.
+
+
+def order_of(row_key: str) -> tuple[str, str]:
+    """Return the store, and the order's id there, that the key of an order's wanted row names: "north/1042"."""
+    store, _, order_id = row_key.partition("/")
+    return store, order_id

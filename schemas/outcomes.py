@@ -1,11 +1,12 @@
 """Outcomes: what a consumer did with one command. Heartbeats and cursors: how a connection and a producer stand."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from schemas.changes import nothing
+from schemas.commands import Command
 from schemas.records import Customer, Release
 
 
@@ -40,6 +41,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def told(self) -> str:
         """The message and the target's own words: for people, and never for a log."""
         return f"{self.message}: {self.reason}" if self.reason else self.message
+
+
+def answer(command: Command, result: str, message: str, *, at: datetime, **more: Any) -> Outcome:
+    """Return what became of a command; `more`: further fields of the outcome."""
+    return Outcome(
+        system=command.system,
+        task=command.task,
+        key=command.key,
+        version=command.version,
+        hash=command.hash,
+        result=result,  # type: ignore[arg-type]
+        message=message,
+        applied_at=at,
+        **more,
+    )
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
